@@ -1,0 +1,218 @@
+"""What each source offers for a book and its files: readings -> layers. Pure.
+
+Knows which layers a mode admits; which of them wins is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from .fields import BOOK_FIELDS, FIELDS, FILE_FIELDS
+from .model import (
+    BookRow,
+    CoverImage,
+    FileReading,
+    FileRow,
+    FileStat,
+    Layer,
+    Mode,
+    ParsedFile,
+    SeriesEntry,
+    SidecarReading,
+    Stored,
+    Value,
+)
+from .normalize.titles import comic_display_name, normalize_comic_title, series_from_title
+from .parsers.filename import parse_path
+from .sources import EXISTING_COVER, FILEPATH, is_embedded
+from .values import is_empty
+
+_BOOK_NAMES = frozenset(f.name for f in BOOK_FIELDS)
+_FILE_NAMES = frozenset(f.name for f in FILE_FIELDS)
+_METADATA = tuple(f.name for f in FIELDS if f.name not in ("sort_title", "cover"))
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What decides which layers count, beside the mode.
+
+    `importing`: the record is new, so its path may speak. `unchanged`: size and time are those of
+    the last scan.
+    """
+
+    mode: Mode
+    importing: bool = False
+    unchanged: bool = False
+    write_covers: bool = True
+
+    @property
+    def path_speaks(self) -> bool:
+        return self.importing or self.mode is Mode.RESET
+
+    @property
+    def sidecars_count(self) -> bool:
+        return self.mode is Mode.SCAN
+
+
+def file_layers(
+    reading: FileReading,
+    row: FileRow,
+    book: BookRow,
+    stored_cover: Stored,
+    seen_sidecars: frozenset[tuple[str, str]],
+    circumstances: Circumstances,
+    *,
+    shown_path: str,
+    root_level: bool,
+) -> tuple[Layer, ...]:
+    """Return every layer that one main file gives, for its own fields and for its book's."""
+    parsed = _comic_numbered(reading.parsed, row) if reading.parsed else None
+    layers: list[Layer] = []
+    if circumstances.path_speaks:
+        layers.append(path_layer(row, book, parsed, shown_path=shown_path, root_level=root_level))
+    if parsed:
+        layers.append(Layer(parsed.source, embedded_values(parsed, row), shown_path))
+    if circumstances.mode is not Mode.RESET:  # Shisho's reset asks no plugin either
+        layers.extend(replace(layer, path=shown_path) for layer in reading.enriched)
+    layers.extend(_cover_layers(reading, parsed, stored_cover, circumstances, shown_path))
+    if circumstances.sidecars_count:
+        layers.extend(sidecar_layer(reading.sidecar, seen_sidecars, _FILE_NAMES))
+    return tuple(layers)
+
+
+def supplement_layers(row: FileRow, *, shown_path: str) -> tuple[Layer, ...]:
+    """A supplement is named after its file, in every mode, and has no other metadata."""
+    stem = os.path.splitext(os.path.basename(row.path))[0]
+    return (Layer(FILEPATH, {"name": stem}, shown_path),)
+
+
+def sidecar_layer(
+    sidecar: SidecarReading | None, seen: frozenset[tuple[str, str]], names: Iterable[str]
+) -> tuple[Layer, ...]:
+    """Return the sidecar's layer; one that nobody edited since we last saw it is an echo."""
+    if sidecar is None or sidecar.parsed is None:
+        return ()
+    values = {n: v for n, v in _present(sidecar.parsed).items() if n in names}
+    return (Layer(sidecar.parsed.source, values, sidecar.path, (sidecar.path, sidecar.sha256) in seen),)
+
+
+def book_sidecar_layer(sidecar: SidecarReading | None, seen: frozenset[tuple[str, str]]) -> tuple[Layer, ...]:
+    return sidecar_layer(sidecar, seen, _BOOK_NAMES)
+
+
+def embedded_values(parsed: ParsedFile, row: FileRow) -> Mapping[str, Value]:
+    values = _present(parsed)
+    name = _display_name(parsed, row)
+    if name:
+        values["name"] = name
+    return values
+
+
+def path_layer(
+    row: FileRow, book: BookRow, parsed: ParsedFile | None, *, shown_path: str, root_level: bool
+) -> Layer:
+    """Return what the file's and folder's names say; a comic's series is read from its final title."""
+    said = parse_path(row.path, root_level=root_level, file_type=row.file_type)
+    values = _present(said)
+    title = parsed.title if parsed and parsed.title else said.title
+    if row.file_type == "cbz":
+        series = series_from_title(title) if title else None
+        values.pop("series", None)
+        if series:
+            values["series"] = (series,)
+        values["name"] = comic_display_name(None, None, os.path.basename(row.path)) or title
+    else:
+        values["name"] = said.title
+    return Layer(FILEPATH, {n: v for n, v in values.items() if not is_empty(v)}, shown_path)
+
+
+def _present(parsed: ParsedFile) -> dict[str, Value]:
+    found = {}
+    for name in _METADATA:
+        value = getattr(parsed, name)
+        if not is_empty(value):
+            found[name] = value
+    return found
+
+
+def _comic_numbered(parsed: ParsedFile, row: FileRow) -> ParsedFile:
+    """A comic's trailing number becomes `v007`; its unit goes to a series number that has none."""
+    if row.file_type != "cbz" or not parsed.title:
+        return parsed
+    title, unit = normalize_comic_title(parsed.title)
+    series = parsed.series
+    if unit:
+        series = tuple(
+            replace(s, unit=unit) if s.number is not None and s.unit is None else s for s in series
+        )
+    return replace(parsed, title=title, series=series)
+
+
+def identity_of(
+    reading: FileReading, row: FileRow, book: BookRow, *, root_level: bool
+) -> tuple[str, str | None, SeriesEntry | None]:
+    """Return the title, first author and series by which a new file finds its book."""
+    parsed = _comic_numbered(reading.parsed, row) if reading.parsed else None
+    said = path_layer(row, book, parsed, shown_path="", root_level=root_level).values
+    title = parsed.title if parsed and parsed.title else str(said["title"])
+    authors = (parsed.authors if parsed else ()) or said.get("authors", ())
+    series = (parsed.series if parsed else ()) or said.get("series", ())
+    return title, authors[0].name if authors else None, series[0] if series else None  # type: ignore
+
+
+def _display_name(parsed: ParsedFile, row: FileRow) -> str | None:
+    if row.file_type != "cbz":
+        return parsed.title
+    first: SeriesEntry | None = parsed.series[0] if parsed.series else None
+    if not parsed.title and first is None:
+        return None  # what is left is the file's own name, which is the path layer's to offer
+    return comic_display_name(parsed.title, first, os.path.basename(row.path)) or None
+
+
+def _cover_layers(
+    reading: FileReading,
+    parsed: ParsedFile | None,
+    stored: Stored,
+    circumstances: Circumstances,
+    shown_path: str,
+) -> Iterable[Layer]:
+    """A cover in the file and an image beside it have one rank: which of them speaks depends on the mode.
+
+    Import and scan prefer the image that is there; refresh and reset the one in the file. Scan
+    replaces a cover only if the file changed and the cover came from it.
+    """
+    embedded = parsed.cover if parsed and circumstances.write_covers else None
+    beside = reading.image
+    if circumstances.mode is Mode.SCAN:
+        if stored.value is None and beside is not None:
+            embedded = None
+        elif stored.value is not None:
+            beside = None
+            if circumstances.unchanged or not is_embedded(stored.source):
+                embedded = None
+    elif embedded is not None or (circumstances.mode is Mode.REFRESH and stored.value is not None):
+        beside = None
+    if embedded is not None and parsed is not None:
+        yield Layer(parsed.source, {"cover": embedded}, shown_path)
+    if beside is not None:
+        yield Layer(EXISTING_COVER, {"cover": beside}, shown_path)
+
+
+def stored_cover(stored: Stored, reading: FileReading, row: FileRow) -> Stored:
+    """Return the cover field with the image it names, as found beside the file; none if it is gone."""
+    is_there = row.cover_name is not None and reading.image_name == row.cover_name
+    cover: CoverImage | None = reading.image if is_there else None
+    return replace(stored, value=cover)
+
+
+def is_unchanged(stat: FileStat | None, size_bytes: int, modified_ns: int | None) -> bool:
+    """Tell whether size and time are those of the last scan.
+
+    Stored times have microseconds, or only seconds when they came from a coarse file system.
+    """
+    if stat is None or modified_ns is None or stat.size_bytes != size_bytes:
+        return False
+    unit = 1_000 if modified_ns % 1_000_000_000 else 1_000_000_000
+    return stat.mtime_ns // unit == modified_ns // unit

@@ -1,0 +1,353 @@
+"""Decide what a run changes: snapshot + layers + mode -> decisions -> plan. Pure: no I/O, no SQL.
+
+The one priority rule is `judge`; how two values of a field compare is in `comparison`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .comparison import comparison_key, prepared
+from .fields import BY_NAME, FIELDS, Field, Kind, Level
+from .model import (
+    EMPTY,
+    Change,
+    FileState,
+    Identities,
+    Layer,
+    Mode,
+    Plan,
+    Reason,
+    RowImage,
+    SeriesEntry,
+    Stored,
+    Target,
+    Value,
+)
+from .normalize.titles import sort_title
+from .sources import FILEPATH, MANUAL, SIDECAR, rank
+from .values import is_empty, to_json
+
+ROW = "row"  # the field name of a change that removes a whole row
+ROLE = "file_role"  # the field name of the change that makes a supplement the book's main file
+_NEVER_CLEARED = frozenset({"title", "sort_title"})
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A value for a field, with its source and the file it came from; see `Layer` for `echo`."""
+
+    value: Value
+    source: str
+    path: str | None = None
+    echo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One field: what is stored, what was offered, who won and what follows.
+
+    `value` and `source` are the field as it will be; they equal the stored ones unless `changes`.
+    """
+
+    table: str
+    pk: int
+    field: Field
+    stored: Stored
+    candidates: tuple[Candidate, ...]
+    winner: Candidate | None
+    changes: bool
+    reason: Reason
+    value: Value
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A book or file to decide: its stored fields by name and the layers that speak about it."""
+
+    table: str
+    pk: int
+    stored: Mapping[str, Stored]
+    layers: tuple[Layer, ...]
+
+
+def judge(
+    mode: Mode, *, differs: bool, new_source: str | None, stored_source: str | None
+) -> tuple[bool, Reason]:
+    """Return whether a candidate replaces the stored value, and why (design section 3).
+
+    Differs from Shisho: one rule for scalars, lists, chapters and sidecars; equal priority and a
+    different value is enough everywhere.
+    """
+    if not differs:
+        corrects = mode is not Mode.SCAN and new_source != stored_source
+        return (True, Reason.SOURCE_CORRECTED) if corrects else (False, Reason.SAME)
+    new_rank, stored_rank = rank(new_source), rank(stored_source)
+    if new_rank < stored_rank:
+        return True, Reason.BETTER_SOURCE
+    if new_rank == stored_rank:
+        return True, Reason.NEW_VALUE
+    return (False, Reason.LOWER_PRIORITY) if mode is Mode.SCAN else (True, Reason.FORCED)
+
+
+def effective_source(stored: Stored) -> str | None:
+    """Return the source that ranks: a noted edit by a person counts before the column."""
+    return MANUAL if stored.marked else stored.source
+
+
+def decide_record(record: Record, mode: Mode, identities: Identities) -> tuple[Decision, ...]:
+    """Decide every field that `record.stored` names, in the order of the field table."""
+    decisions: dict[str, Decision] = {}
+    for field in FIELDS:
+        if field.name not in record.stored:
+            continue
+        stored = record.stored[field.name]
+        if field.name == "sort_title":
+            decisions[field.name] = _decide_sort_title(record, field, stored, mode, decisions["title"])
+        else:
+            candidates = _candidates(field, record.layers)
+            decisions[field.name] = _decide(record, field, stored, candidates, mode, identities)
+    return tuple(decisions.values())
+
+
+def _candidates(field: Field, layers: Iterable[Layer]) -> tuple[Candidate, ...]:
+    return tuple(
+        Candidate(layer.values[field.name], layer.source, layer.path, layer.echo)
+        for layer in layers
+        if field.name in layer.values and not is_empty(layer.values[field.name])
+    )
+
+
+def _decide(
+    record: Record,
+    field: Field,
+    stored: Stored,
+    offered: tuple[Candidate, ...],
+    mode: Mode,
+    identities: Identities,
+) -> Decision:
+    keep_numbers = mode is Mode.SCAN
+    candidates = tuple(
+        replace(c, value=prepared(field, c.value, stored.value, identities, keep_numbers=keep_numbers))
+        for c in offered
+    )
+    stored_key = comparison_key(field, stored.value, identities)
+    winner = _winner(field, candidates, stored_key, identities)
+    source = effective_source(stored)
+
+    def decision(changes: bool, reason: Reason, value: Value, new_source: str | None) -> Decision:
+        return Decision(
+            record.table, record.pk, field, stored, candidates, winner, changes, reason, value, new_source
+        )
+
+    if winner is None:
+        if mode is Mode.RESET and _is_cleared(field, stored):
+            return decision(True, Reason.CLEARED, None, _cleared_source(field))
+        echoed = any(c.echo and comparison_key(field, c.value, identities) != stored_key for c in candidates)
+        return decision(
+            False, Reason.SIDECAR_ECHO if echoed else Reason.EMPTY_CANDIDATE, stored.value, source
+        )
+    differs = comparison_key(field, winner.value, identities) != stored_key
+    new_source = winner.source if differs else _source_of_same(field, winner, stored, identities)
+    changes, reason = judge(mode, differs=differs, new_source=new_source, stored_source=source)
+    if changes:
+        return decision(True, reason, winner.value, winner.source)
+    return decision(False, reason, stored.value, source)
+
+
+def _winner(
+    field: Field, candidates: Sequence[Candidate], stored_key: object, identities: Identities
+) -> Candidate | None:
+    """Return the candidate of the best rank; among equals the later file's.
+
+    A sidecar value that equals the stored one is only its echo and holds no news, so that an old
+    sidecar never freezes a field.
+    """
+    best: Candidate | None = None
+    for candidate in candidates:
+        if candidate.echo:
+            continue
+        if candidate.source == SIDECAR and comparison_key(field, candidate.value, identities) == stored_key:
+            continue
+        if best is None or rank(candidate.source) <= rank(best.source):
+            best = candidate
+    return best
+
+
+def _source_of_same(
+    field: Field, winner: Candidate, stored: Stored, identities: Identities
+) -> str | None:
+    """Return the source that a value would have if it were written again."""
+    if field.kind is Kind.SERIES:
+        return _series_source(winner, identities)
+    if field.source_column is None and not stored.marked:
+        return stored.source  # nothing to correct: there is no column for it
+    return winner.source
+
+
+def _series_source(winner: Candidate, identities: Identities) -> str:
+    """Return what `name_source` of the first series will be: it is shared, and only ever improved."""
+    entries = winner.value
+    assert isinstance(entries, tuple)
+    first = entries[0]
+    assert isinstance(first, SeriesEntry)
+    identity = identities.find("series", first.name)
+    if identity and rank(identity.source) <= rank(winner.source):
+        return identity.source or winner.source
+    return winner.source
+
+
+def _is_cleared(field: Field, stored: Stored) -> bool:
+    if not field.reset or field.name in _NEVER_CLEARED:
+        return False
+    source_left = bool(stored.source) and field.source_column and stored.source != _cleared_source(field)
+    return not is_empty(stored.value) or stored.marked or bool(source_left)
+
+
+def _cleared_source(field: Field) -> str | None:
+    return FILEPATH if field.source_column == "author_source" else None  # that column is NOT NULL
+
+
+def _decide_sort_title(record: Record, field: Field, stored: Stored, mode: Mode, title: Decision) -> Decision:
+    """The sort title follows the title as it will be, unless a person set it (and then only scan keeps it)."""
+    derived = sort_title(str(title.value or ""))
+    source = title.source if title.source and title.source != MANUAL else FILEPATH
+    candidate = Candidate(derived or None, source, title.winner.path if title.winner else None)
+    differs = derived != (stored.value or "")
+    kept_for_a_person = effective_source(stored) == MANUAL and (mode is Mode.SCAN or title.winner is None)
+    changes, reason = differs, Reason.DERIVED
+    if not derived:
+        changes, reason = False, Reason.EMPTY_CANDIDATE
+    elif kept_for_a_person:
+        changes, reason = False, Reason.LOWER_PRIORITY if differs else Reason.SAME
+    elif not differs:
+        changes, reason = judge(
+            mode, differs=False, new_source=source, stored_source=effective_source(stored)
+        )
+    return Decision(
+        record.table,
+        record.pk,
+        field,
+        stored,
+        (candidate,) if derived else (),
+        candidate if derived else None,
+        changes,
+        reason,
+        derived if changes else stored.value,
+        source if changes else effective_source(stored),
+    )
+
+
+def as_change(decision: Decision) -> Change:
+    """Return a decision as the contract shows it; of a kept field, `new` is what was offered."""
+    if decision.changes:
+        new, source = decision.value, decision.source
+    elif decision.winner is not None:
+        new, source = decision.winner.value, decision.winner.source
+    else:
+        new, source = None, None
+    return Change(
+        decision.table,
+        decision.pk,
+        decision.field.name,
+        decision.stored.value,
+        effective_source(decision.stored),
+        new,
+        source,
+        decision.reason,
+    )
+
+
+def make_plan(
+    target: Target,
+    mode: Mode,
+    decisions: Iterable[Decision],
+    other_changes: Sequence[Change],
+    files: Sequence[FileState],
+    warnings: Sequence[str],
+) -> Plan:
+    """Put decisions and row changes (removals, a promoted supplement) together, with their digest."""
+    changes, kept = list(other_changes), []
+    for decision in decisions:
+        if decision.changes:
+            changes.append(as_change(decision))
+        elif not is_empty(decision.stored.value) or decision.candidates:
+            kept.append(as_change(decision))
+    plan = Plan(target, mode, tuple(changes), tuple(kept), tuple(files), tuple(warnings), "")
+    return replace(plan, digest=_digest(plan))
+
+
+def _digest(plan: Plan) -> str:
+    content = [
+        plan.target.table,
+        plan.target.pk,
+        plan.mode.value,
+        [change_to_json(c) for c in plan.changes],
+        [change_to_json(k) for k in plan.kept],
+        [[f.id, f.path, f.status.value, f.stat and [f.stat.size_bytes, f.stat.mtime_ns]] for f in plan.files],
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def change_to_json(change: Change) -> dict[str, object]:
+    """Return a change in the shape of design 5.2."""
+    old = _row_to_json(change.old) if isinstance(change.old, RowImage) else to_json(change.old)
+    return {
+        "table": change.table,
+        "pk": change.pk,
+        "field": change.field,
+        "old": old,
+        "old_source": change.old_source,
+        "new": to_json(change.new),
+        "new_source": change.new_source,
+        "reason": change.reason.value,
+    }
+
+
+def _row_to_json(row: RowImage) -> dict[str, object]:
+    """Return a row with its bytes in Datasette's form."""
+    return {
+        name: {"$base64": True, "encoded": base64.b64encode(value).decode()}
+        if isinstance(value, bytes)
+        else value
+        for name, value in row.columns
+    }
+
+
+def limited(plan: Plan, names: Collection[str] | None) -> Plan:
+    """Return the plan limited to the named fields; what is left out is kept as `not_selected`.
+
+    A limited plan removes no row, so it takes nothing from a supplement that would become the main
+    file either. The digest stays that of the whole plan. A sort title that would follow a title that
+    stays is left out with it.
+    """
+    if names is None:
+        return plan
+    title_stays = "title" not in names and any(c.field == "title" for c in plan.changes)
+
+    promotes = any(c.field == ROLE for c in plan.changes)
+
+    def is_selected(change: Change) -> bool:
+        if promotes:
+            return False
+        if change.field == "sort_title" and title_stays and change.reason is Reason.DERIVED:
+            return False
+        return change.field in names
+
+    selected = tuple(c for c in plan.changes if is_selected(c))
+    left_out = tuple(
+        replace(c, reason=Reason.NOT_SELECTED)
+        for c in plan.changes
+        if not is_selected(c) and c.field in BY_NAME
+    )
+    return replace(plan, changes=selected, kept=plan.kept + left_out)
+
+
+def stored_or_empty(values: Mapping[str, Stored], level: Level) -> Mapping[str, Stored]:
+    """Return `values` completed with empty fields: the record of a row that is about to be made."""
+    return {f.name: values.get(f.name, EMPTY) for f in FIELDS if f.level is level}

@@ -1,0 +1,29 @@
+"""The disk: which paths may be opened, how companions are written, what proves a root alive.
+
+Knows paths and bytes only, never SQLite, formats or fields. Paths are `str` as `os.fsdecode`
+makes them: a byte that is not UTF-8 is a surrogate escape.
+"""
+
+from .confine import open_confined, read_companion
+from .guard import RootEvidence, judge_missing, similar_sibling
+from .mapping import PathMap, checked_roots, shared_roots
+from .names import COVER_MIMES, cover_name, cover_names, find_cover, is_companion, shown
+from .write import replace_file
+
+__all__ = [
+    "COVER_MIMES",
+    "PathMap",
+    "RootEvidence",
+    "checked_roots",
+    "cover_name",
+    "cover_names",
+    "find_cover",
+    "is_companion",
+    "judge_missing",
+    "open_confined",
+    "read_companion",
+    "replace_file",
+    "shared_roots",
+    "shown",
+    "similar_sibling",
+]

@@ -1,0 +1,89 @@
+"""Writing covers and sidecars: whole or not at all, and nothing but covers and sidecars."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Sequence
+
+from ..errors import FileError, FileRefused
+from .confine import check_descriptor, reason_of, require_path, resolve_confined
+from .names import is_writable_companion, shown
+
+_TEMP_PREFIX = ".resync-"
+_TEMP_SUFFIX = ".tmp"
+_NEW_MODE = 0o644
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_TEMP_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def replace_file(path: str, data: bytes, roots: Sequence[str], *, fsync: bool = False) -> None:
+    """Write a cover or sidecar by temporary file and rename, in a folder that exists inside a root.
+
+    An existing file keeps its mode and owner. Raises FileRefused for any other kind of name or
+    place, FileError when the system refuses; then the old content is still there.
+    """
+    require_path(path)
+    name = os.path.basename(path)
+    if not is_writable_companion(name):
+        raise FileRefused(shown(path), "is not the name of a cover or sidecar")
+    try:
+        folder = _open_folder(path, roots)
+        try:
+            _replace(folder, name, path, data, fsync)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise FileError(shown(path), f"could not be written: {reason_of(error)}") from error
+
+
+def _open_folder(path: str, roots: Sequence[str]) -> int:
+    """Open the folder itself, so that everything after happens in it, wherever its name leads by then."""
+    resolved, real_roots = resolve_confined(os.path.dirname(path), roots)
+    folder = os.open(resolved, _FOLDER_FLAGS)
+    try:
+        check_descriptor(folder, resolved, path, real_roots)
+    except BaseException:
+        os.close(folder)
+        raise
+    return folder
+
+
+def _replace(folder: int, name: str, path: str, data: bytes, fsync: bool) -> None:
+    existing = _existing(folder, name)
+    if existing is not None and not stat.S_ISREG(existing.st_mode):
+        raise FileRefused(shown(path), "is not a regular file")
+    temp = f"{_TEMP_PREFIX}{secrets.token_hex(8)}{_TEMP_SUFFIX}"
+    descriptor = os.open(temp, _TEMP_FLAGS, _NEW_MODE, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if existing is not None:
+                _keep_access(descriptor, existing)
+            file.write(data)
+            file.flush()
+            if fsync:
+                os.fsync(descriptor)
+        os.replace(temp, name, src_dir_fd=folder, dst_dir_fd=folder)
+        if fsync:
+            os.fsync(folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temp, dir_fd=folder)
+        raise
+
+
+def _existing(folder: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _keep_access(descriptor: int, existing: os.stat_result) -> None:
+    if existing.st_uid != os.geteuid():
+        # Run by root beside a server of another user, who must still be able to write it.
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, existing.st_uid, existing.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(existing.st_mode))

@@ -1,0 +1,181 @@
+"""Compares what is on disk with what the library knows, and makes the work of a scan from it.
+
+Reads directories and rows; parses nothing and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..candidates import is_unchanged
+from ..files import PathMap, is_companion
+from ..model import Mode
+from ..parsers.filename import is_excluded_supplement, is_supplement_name
+from ..store.library import KnownFile, LibraryRow, known_files
+from ..store.times import from_stored, to_stored
+from .grouping import is_split, sort_stem
+from .importing import Supplement
+from .options import Grouping, ScannedFile
+from .walk import Folder, FoundFile, describe, walk
+
+_MOST_FILES_A_UNIT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ImportUnit:
+    """New files of one folder that are read and imported together."""
+
+    folder: Folder
+    files: tuple[FoundFile, ...]
+    is_split: bool
+    supplements: tuple[FoundFile, ...] = ()
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a scan found. `updates` are the ids of books with changed files, `vanished` known files
+    that were not seen; `changed` and `retouched` ids of changed main files and supplements."""
+
+    folders: list[Folder] = field(default_factory=list)
+    units: list[ImportUnit] = field(default_factory=list)
+    updates: dict[int, list[KnownFile]] = field(default_factory=dict)
+    retouched: list[tuple[KnownFile, FoundFile]] = field(default_factory=list)
+    vanished: list[KnownFile] = field(default_factory=list)
+    errors: list[ScannedFile] = field(default_factory=list)
+    unchanged: int = 0
+
+    @property
+    def new_files(self) -> Iterator[FoundFile]:
+        return (f for unit in self.units for f in unit.files)
+
+
+def roots_to_walk(library: LibraryRow, paths: Sequence[str], path_map: PathMap) -> list[tuple[str, str]]:
+    """Return (library folder, where to start below it) for each path, as they are here, without
+    folders that lie in another one."""
+    here = [path_map.here(p).rstrip("/") for p in library.paths]
+    pairs = []
+    for path in sorted(set(paths)):
+        holding = [root for root in here if path == root or path.startswith(root + "/")]
+        pairs.append((max(holding, key=len) if holding else path, path))
+    starts = [p for _, p in pairs]
+    return [(r, p) for r, p in pairs if not any(p.startswith(o + "/") for o in starts)]
+
+
+def survey(
+    conn: sqlite3.Connection,
+    library: LibraryRow,
+    pairs: Sequence[tuple[str, str]],
+    file_types: Collection[str],
+    path_map: PathMap,
+    mode: Mode,
+    grouping: Grouping,
+    progress: Callable[[int], None],
+) -> Survey:
+    """Walk the folders and compare. Raises OSError when a folder of the library can't be read."""
+    found = Survey()
+    for root, start in pairs:
+        stored = path_map.stored(start)
+        known = {k.path: k for k in known_files(conn, library.id, stored)} if library.id else {}
+        errors = found.errors
+        for folder in walk(root, start, file_types, lambda p, e: errors.append(_error(p, e, path_map))):
+            new = [f for f in folder.media if not _note_known(found, f, known, path_map, mode)]
+            _note_others(found, folder, known, path_map)
+            found.folders.append(folder)
+            found.units.extend(_units(folder, new, grouping))
+            progress(sum(len(f.media) for f in found.folders[-1:]))
+        failed = {e.path for e in errors}
+        found.vanished.extend(k for k in known.values() if k.path not in failed)
+    _add_supplements(found)
+    return found
+
+
+def _error(path: str, error: OSError, path_map: PathMap) -> ScannedFile:
+    return ScannedFile(path_map.stored(path), "error", error=describe(path, error))
+
+
+def _note_known(
+    found: Survey, file: FoundFile, known: dict[str, KnownFile], path_map: PathMap, mode: Mode
+) -> bool:
+    """Note a file that has a row, and take it from `known`; returns whether it has one."""
+    row = known.pop(path_map.stored(file.path), None)
+    if row is None:
+        return False
+    if row.role != "main":
+        if not _is_same(file, row):
+            found.retouched.append((row, file))
+        found.unchanged += 1
+    elif mode is Mode.SCAN and _is_same(file, row):
+        found.unchanged += 1
+    else:
+        found.updates.setdefault(row.book_id, []).append(row)
+    return True
+
+
+def _note_others(found: Survey, folder: Folder, known: dict[str, KnownFile], path_map: PathMap) -> None:
+    if not known:
+        return
+    for file in folder.others:
+        row = known.pop(path_map.stored(file.path), None)
+        if row is not None and not _is_same(file, row):
+            found.retouched.append((row, file))
+
+
+def _is_same(file: FoundFile, row: KnownFile) -> bool:
+    if row.size_bytes != file.stat.size_bytes:
+        return False
+    if row.modified_at == to_stored(file.stat.mtime_ns):
+        return True
+    if row.modified_at is None and row.role != "main":
+        return True  # Shisho stores no time for a supplement that it discovers
+    return is_unchanged(file.stat, row.size_bytes, from_stored(row.modified_at))
+
+
+def _units(folder: Folder, new: Sequence[FoundFile], grouping: Grouping) -> Iterator[ImportUnit]:
+    """Cut a folder's new files into units; files with one name and different types stay together."""
+    if not new:
+        return
+    mains = [f.file_type for f in folder.media if not is_supplement_name(f.name)]
+    split = folder.is_root or (grouping is Grouping.AUTO and is_split(mains))
+    if not split:
+        yield ImportUnit(folder, tuple(new), is_split=False)
+        return
+    chunk: list[FoundFile] = []
+    last = None
+    for file in sorted(new, key=lambda f: (sort_stem(f.name), f.file_type, f.name)):
+        stem = sort_stem(file.name)
+        if len(chunk) >= _MOST_FILES_A_UNIT and stem != last:
+            yield ImportUnit(folder, tuple(chunk), is_split=True)
+            chunk = []
+        chunk.append(file)
+        last = stem
+    yield ImportUnit(folder, tuple(chunk), is_split=True)
+
+
+def _add_supplements(found: Survey) -> None:
+    """Give each unit the files that may accompany its books (spec 9.3 item 10).
+
+    A folder without media of its own belongs to the nearest one above that has some.
+    """
+    if not found.units:
+        return
+    owners: dict[str, str] = {}
+    extras: dict[str, list[FoundFile]] = {}
+    for folder in found.folders:  # parents come before their children
+        owner = folder.path if folder.media else owners.get(os.path.dirname(folder.path), "")
+        owners[folder.path] = "" if folder.is_root else owner
+        place = folder.path if folder.is_root else owner
+        extras.setdefault(place, []).extend(f for f in folder.others if _may_accompany(f))
+    found.units = [
+        ImportUnit(u.folder, u.files, u.is_split, tuple(extras.get(u.folder.path, ()))) for u in found.units
+    ]
+
+
+def _may_accompany(file: FoundFile) -> bool:
+    return not is_companion(file.name) and not is_excluded_supplement(file.name) and file.stat.size_bytes > 0
+
+
+def as_supplement(file: FoundFile, path_map: PathMap) -> Supplement:
+    return Supplement(path_map.stored(file.path), file.file_type, file.stat.size_bytes)

@@ -1,0 +1,89 @@
+"""Finds what lies below the folders of a library. Lists and stats; opens no file.
+
+Source: spec 9.1. Differs from Shisho: an extension counts in any case.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+
+from ..files import shown
+from ..model import FileStat
+
+_APPLE_DOUBLE = "._"  # what macOS leaves beside each file on foreign disks: never media
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file below a library folder; `path` as it is here, `file_type` its lower-case extension."""
+
+    path: str
+    name: str
+    file_type: str
+    stat: FileStat
+
+
+@dataclass(slots=True)
+class Folder:
+    """One folder: the library folder it lies in, its media files in order, and all other files."""
+
+    root: str
+    path: str
+    media: list[FoundFile] = field(default_factory=list)
+    others: list[FoundFile] = field(default_factory=list)
+
+    @property
+    def is_root(self) -> bool:
+        return self.path == self.root
+
+
+def walk(
+    root: str, start: str, file_types: Collection[str], on_error: Callable[[str, OSError], None]
+) -> Iterator[Folder]:
+    """Yield `start` and every folder below it in lexical order; linked folders are not followed.
+
+    `on_error` is told of each folder or file that can't be looked at. Raises OSError when `start`
+    itself can't be read.
+    """
+    waiting = [start]
+    while waiting:
+        path = waiting.pop()
+        folder = Folder(root, path)
+        try:
+            below = _fill(folder, file_types, on_error)
+        except OSError as error:
+            if path == start:
+                raise
+            on_error(path, error)
+            continue
+        waiting.extend(reversed(below))
+        yield folder
+
+
+def _fill(folder: Folder, file_types: Collection[str], on_error: Callable[[str, OSError], None]) -> list[str]:
+    """List one folder; returns the folders in it."""
+    with os.scandir(folder.path) as listing:
+        entries = sorted(listing, key=lambda e: e.name)
+    below = []
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            below.append(entry.path)
+            continue
+        name = entry.name
+        file_type = name.rpartition(".")[2].lower() if "." in name else ""
+        is_media = file_type in file_types and not name.startswith(_APPLE_DOUBLE)
+        try:
+            info = entry.stat()
+        except OSError as error:  # a dead link, or a file that went while we looked
+            if is_media:
+                on_error(entry.path, error)
+            continue
+        found = FoundFile(entry.path, name, file_type, FileStat(info.st_size, info.st_mtime_ns))
+        (folder.media if is_media else folder.others).append(found)
+    return below
+
+
+def describe(path: str, error: OSError) -> str:
+    return f"{shown(path)}: {error.strerror or error}"

@@ -1,0 +1,34 @@
+"""The values that travel between parsing, deciding and writing. No I/O and no rules."""
+
+from .library import EMPTY as EMPTY
+from .library import BookRow as BookRow
+from .library import Brief as Brief
+from .library import FileRow as FileRow
+from .library import Identities as Identities
+from .library import Identity as Identity
+from .library import Snapshot as Snapshot
+from .library import Stored as Stored
+from .library import Target as Target
+from .library import folded as folded
+from .metadata import METADATA_NAMES as METADATA_NAMES
+from .metadata import Author as Author
+from .metadata import Chapter as Chapter
+from .metadata import CoverImage as CoverImage
+from .metadata import Identifier as Identifier
+from .metadata import Layer as Layer
+from .metadata import Limits as Limits
+from .metadata import Mode as Mode
+from .metadata import ParsedFile as ParsedFile
+from .metadata import Reason as Reason
+from .metadata import SeriesEntry as SeriesEntry
+from .metadata import Value as Value
+from .plan import Change as Change
+from .plan import FileState as FileState
+from .plan import Outcome as Outcome
+from .plan import Plan as Plan
+from .plan import RowImage as RowImage
+from .reading import FileReading as FileReading
+from .reading import FileStat as FileStat
+from .reading import FileStatus as FileStatus
+from .reading import ReadRequest as ReadRequest
+from .reading import SidecarReading as SidecarReading

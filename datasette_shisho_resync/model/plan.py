@@ -1,0 +1,85 @@
+"""A plan: what a run would change, keep and remove, as one value that is shown, then applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .library import Target
+from .metadata import Mode, Reason, Value
+from .reading import FileStat, FileStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RowImage:
+    """A complete row of any table: (column, value) pairs in the table's order."""
+
+    columns: tuple[tuple[str, Any], ...]
+
+    def __getitem__(self, column: str) -> Any:
+        return dict(self.columns)[column]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field's old and new value with their sources. A removed row is the field `row`, in `old`."""
+
+    table: str
+    pk: int
+    field: str
+    old: Value | RowImage
+    old_source: str | None
+    new: Value
+    new_source: str | None
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """How a run found one file; `path` in stored form."""
+
+    id: int
+    path: str
+    status: FileStatus
+    error: str | None = None
+    stat: FileStat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`kept` are `Change`s that will not happen: `new` is the candidate, `reason` why it stays out.
+
+    `digest` covers everything that was decided, before the run was limited to named fields.
+    """
+
+    target: Target
+    mode: Mode
+    changes: tuple[Change, ...]
+    kept: tuple[Change, ...]
+    files: tuple[FileState, ...]
+    warnings: tuple[str, ...]
+    digest: str
+
+    @property
+    def removals(self) -> tuple[Change, ...]:
+        return tuple(c for c in self.changes if c.reason is Reason.REMOVED)
+
+    def removes(self, target: Target) -> bool:
+        return any((c.table, c.pk) == (target.table, target.pk) for c in self.removals)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did. `run_id` is None for a dry run and when nothing changed."""
+
+    plan: Plan
+    dry_run: bool
+    run_id: int | None
+    deleted: bool
+    book_deleted: bool
+    rows: tuple[RowImage, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.plan.changes)

@@ -1,0 +1,79 @@
+"""What a worker is asked to read, and what it found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .metadata import CoverImage, Layer, Limits, ParsedFile
+
+
+class FileStatus(str, Enum):
+    """What a run found at a file's path. Only `MISSING` may ever lead to a removal."""
+
+    OK = "ok"
+    MISSING = "missing"  # "no such file"; whether its root is alive is judged elsewhere
+    UNAVAILABLE = "unavailable"  # the root is not there, or gives no proof of life
+    REFUSED = "refused"  # outside the roots, or not a regular file
+    ERROR = "error"  # unreadable, unsupported, too large
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarReading:
+    """A sidecar as found on disk. `parsed` is None when its JSON is not usable (`error` says why)."""
+
+    path: str
+    sha256: str
+    data: bytes = field(repr=False)
+    parsed: ParsedFile | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """What a worker shall read. Paths are absolute, as they are here, undecodable bytes as surrogates.
+
+    `path` must lie in one of `roots` after resolving. `parse` False: a supplement, only looked at.
+    `image_name` is the base name of the cover image that the database knows, beside the file.
+    `known` is the size and time of the last scan: with `cover_if_changed` an unchanged file's cover
+    is not extracted while its image is there.
+    """
+
+    path: str
+    roots: tuple[str, ...]
+    limits: Limits = field(default_factory=Limits)
+    parse: bool = True
+    image_name: str | None = None
+    sidecar_path: str | None = None
+    book_sidecar_path: str | None = None
+    known: FileStat | None = None
+    cover_if_changed: bool = False
+    with_cover: bool = True
+    with_sidecars: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FileReading:
+    """What a worker found. `error` is one sentence; `stat` is None unless the file could be opened.
+
+    `image` is the cover image beside the file, `image_name` its base name; `enriched` the layers
+    that other plugins added.
+    """
+
+    path: str
+    status: FileStatus
+    error: str | None = None
+    stat: FileStat | None = None
+    parsed: ParsedFile | None = None
+    enriched: tuple[Layer, ...] = ()
+    image: CoverImage | None = None
+    image_name: str | None = None
+    sidecar: SidecarReading | None = None
+    book_sidecar: SidecarReading | None = None
+    warnings: tuple[str, ...] = ()

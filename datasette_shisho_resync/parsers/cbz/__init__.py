@@ -1,0 +1,145 @@
+"""A comic archive (CBZ) -> `ParsedFile`: what the elements of ComicInfo and the page names mean.
+
+Knows nothing of zip records and XML (`..archive`, `..xml`), nor of titles and series made from paths.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import BinaryIO, TypeVar
+
+from ...errors import LimitExceeded, MediaError
+from ...model import Author, Chapter, CoverImage, Identifier, Limits, ParsedFile, SeriesEntry
+from ...normalize.dates import comic_date
+from ...normalize.identifiers import identifier
+from ...normalize.language import language_tag
+from ...normalize.names import split_names
+from ...normalize.numbers import parse_number_range
+from ...normalize.text import clean, html_to_text
+from ...normalize.titles import (
+    normalize_comic_title,
+    series_from_title,
+    without_bracketed,
+    without_extension,
+)
+from ...sources import CBZ
+from ..archive import Archive
+from ..image import read_cover
+from .comicinfo import ComicInfo, load_comic_info
+from .pages import cover_pages, find_chapters, page_names
+
+_ROLES = (
+    ("Writer", "writer"),
+    ("Penciller", "penciller"),
+    ("Inker", "inker"),
+    ("Colorist", "colorist"),
+    ("Letterer", "letterer"),
+    ("CoverArtist", "cover_artist"),
+    ("Editor", "editor"),
+    ("Translator", "translator"),
+)
+_WEB_SCHEMES = ("http://", "https://")
+_Entry = TypeVar("_Entry")
+
+
+def parse_cbz(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
+    """Read a comic's metadata, page count and chapters; of the pages only their names.
+
+    Raises: UnreadableFile, LimitExceeded.
+    Source: spec 4.2.
+    """
+    archive = Archive(file, name, limits)
+    pages = page_names(archive.names)
+    info = load_comic_info(archive, name, limits)
+    covers = cover_pages(info.marks, len(pages))
+    return ParsedFile(
+        source=CBZ,
+        title=clean(info.text("Title"), limits.max_scalar_bytes),
+        description=clean(html_to_text(info.text("Summary")), limits.max_description_bytes),
+        authors=_authors(info, name, limits),
+        series=_series(info, name, limits),
+        genres=_limited(_split(info, "Genre", limits), "genres", name, limits),
+        tags=_limited(_split(info, "Tags", limits), "tags", name, limits),
+        url=clean(_web_address(info.text("Web")), limits.max_scalar_bytes),
+        release_date=comic_date(info.text("Year"), info.text("Month"), info.text("Day")),
+        language=language_tag(info.text("LanguageISO")),
+        publisher=clean(info.text("Imprint") or info.text("Publisher"), limits.max_scalar_bytes),
+        identifiers=_identifiers(info.text("GTIN"), limits),
+        chapters=_chapters(pages, info, name, limits),
+        page_count=len(pages) or None,
+        load_cover=partial(_load_cover, archive, pages, covers, name, limits) if covers else None,
+        warnings=info.warnings,
+    )
+
+
+def _split(info: ComicInfo, element: str, limits: Limits) -> tuple[str, ...]:
+    text = info.text(element)
+    if not text:
+        return ()
+    names = (clean(part, limits.max_scalar_bytes) for part in split_names(text))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _limited(entries: tuple[_Entry, ...], what: str, name: str, limits: Limits) -> tuple[_Entry, ...]:
+    if len(entries) > limits.max_list_entries:
+        raise LimitExceeded(name, f"more than {limits.max_list_entries} {what} (max_list_entries)")
+    return entries
+
+
+def _authors(info: ComicInfo, name: str, limits: Limits) -> tuple[Author, ...]:
+    found = (Author(person, role) for element, role in _ROLES for person in _split(info, element, limits))
+    return _limited(tuple(found), "authors", name, limits)
+
+
+def _series(info: ComicInfo, name: str, limits: Limits) -> tuple[SeriesEntry, ...]:
+    if series := clean(info.text("Series"), limits.max_scalar_bytes):
+        if numbers := parse_number_range(info.text("Number")):
+            return (SeriesEntry(series, *numbers),)
+        return (_numbered_by_file_name(series, name),)
+    # Differs from Shisho: a comic that names only another series belongs to that one.
+    if series := clean(info.text("AlternateSeries"), limits.max_scalar_bytes):
+        return (SeriesEntry(series, *(parse_number_range(info.text("AlternateNumber")) or ())),)
+    return ()
+
+
+def _numbered_by_file_name(series: str, name: str) -> SeriesEntry:
+    """Take number and unit from the file name: `Any Words v03 (2020).cbz`."""
+    stem = without_extension(name.rpartition("/")[2])
+    words = " ".join(without_bracketed(stem, "(", ")").split())
+    found = series_from_title(normalize_comic_title(words)[0])
+    if found is None:
+        return SeriesEntry(series)
+    return SeriesEntry(series, found.number, found.number_end, found.unit)
+
+
+def _web_address(web: str) -> str:
+    """Return the first web address; ComicInfo 2.1 allows several, with blanks between them."""
+    # Differs from Shisho: it keeps all of them as one address.
+    addresses = (part for part in web.split() if part.lower().startswith(_WEB_SCHEMES))
+    return next(addresses, web)
+
+
+def _identifiers(gtin: str, limits: Limits) -> tuple[Identifier, ...]:
+    cleaned = clean(gtin, limits.max_scalar_bytes)
+    return (identifier(cleaned) or Identifier("other", cleaned),) if cleaned else ()
+
+
+def _chapters(pages: tuple[str, ...], info: ComicInfo, name: str, limits: Limits) -> tuple[Chapter, ...]:
+    found = find_chapters(pages, info.marks)
+    if len(found) > limits.max_chapters:
+        raise LimitExceeded(name, f"more than {limits.max_chapters} chapters (max_chapters)")
+    titled = ((clean(chapter.title, limits.max_scalar_bytes), chapter.start_page) for chapter in found)
+    return tuple(Chapter(title, start_page=page) for title, page in titled if title)
+
+
+def _load_cover(
+    archive: Archive, pages: tuple[str, ...], covers: tuple[int, ...], name: str, limits: Limits
+) -> CoverImage:
+    """Return the first sound page of `covers`. Raises: MediaError, of the best page, when none is."""
+    errors: list[MediaError] = []
+    for page in covers:
+        try:
+            return read_cover(archive.read(pages[page], limits.max_cover_bytes), name, limits, page=page)
+        except MediaError as error:
+            errors.append(error)
+    raise errors[0]

@@ -1,0 +1,110 @@
+"""The cover of an EPUB, found by each way in which files name one. Opens entries only when asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain, islice
+
+from ...errors import MediaError
+from ...model import CoverImage, Limits
+from ..archive import Archive
+from ..image import read_cover
+from ..xml import parse_xml
+from .package import Item, Package, resolved, unqualified
+
+_COVER_IDS = ("cover", "cover-image", "coverimage")
+_MAX_CLAIMS = 10
+_PAGE_ENDINGS = (".xhtml", ".html", ".htm", ".xml")
+_MAX_PAGE_BYTES = 64 * 1024  # a page that only shows an image needs no more
+
+
+def load_cover(archive: Archive, package: Package, name: str, limits: Limits) -> CoverImage | None:
+    """Return the first cover that can be read; None when the EPUB names none.
+
+    Raises: UnreadableFile, LimitExceeded, for the first of them, when it names some and none can be read.
+    """
+    failure: MediaError | None = None
+    for entry in dict.fromkeys(_named(archive, package, name, limits)):
+        try:
+            return _image(archive, entry, name, limits)
+        except MediaError as error:
+            failure = failure or error
+    if failure:
+        raise failure
+    guess = _only_image_of_first_page(archive, package, name, limits)
+    with suppress(MediaError):
+        return _image(archive, guess, name, limits) if guess else None
+    return None
+
+
+def _image(archive: Archive, entry: str, name: str, limits: Limits) -> CoverImage:
+    return read_cover(archive.read(entry, limits.max_cover_bytes), name, limits)
+
+
+def _named(archive: Archive, package: Package, name: str, limits: Limits) -> Iterator[str]:
+    """Yield the entries that are called the cover, the plainest claim first."""
+    claims = chain(_named_by_meta(package), _named_by_item(package), _named_by_guide(package))
+    for href in islice(claims, _MAX_CLAIMS):
+        entry = resolved(archive, package.path, href)
+        if entry is None:
+            continue
+        if entry.lower().endswith(_PAGE_ENDINGS):
+            yield from _images_on_page(archive, entry, name, limits)[:1]
+        else:
+            yield entry
+
+
+def _named_by_meta(package: Package) -> Iterator[str]:
+    for meta in package.all_meta("cover"):
+        item = package.item(meta.text.strip())
+        yield item.href if item else meta.text.strip()
+
+
+def _named_by_item(package: Package) -> Iterator[str]:
+    for is_cover in (_has_cover_property, _is_image_with_cover_id, _is_page_with_cover_id):
+        yield from (item.href for item in package.items if is_cover(item))
+
+
+def _has_cover_property(item: Item) -> bool:
+    return item.has_property("cover-image")
+
+
+def _is_image(item: Item) -> bool:
+    return item.media_type.lower().startswith("image/")
+
+
+def _is_image_with_cover_id(item: Item) -> bool:
+    return _is_image(item) and item.id.lower() in _COVER_IDS
+
+
+def _is_page_with_cover_id(item: Item) -> bool:
+    return not _is_image(item) and item.id.lower() in _COVER_IDS
+
+
+def _named_by_guide(package: Package) -> Iterator[str]:
+    return (reference.href for reference in package.guide if "cover" in reference.type)
+
+
+def _only_image_of_first_page(archive: Archive, package: Package, name: str, limits: Limits) -> str | None:
+    first = package.item(package.spine[0]) if package.spine else None
+    entry = resolved(archive, package.path, first.href) if first else None
+    images = _images_on_page(archive, entry, name, limits) if entry else []
+    return images[0] if len(images) == 1 else None
+
+
+def _images_on_page(archive: Archive, page: str, name: str, limits: Limits) -> list[str]:
+    """List the images in the archive that the page shows; none when it can't be read."""
+    try:
+        if archive.size(page) > _MAX_PAGE_BYTES:
+            return []
+        root = parse_xml(archive.read(page, limits.max_xml_bytes), name, limits, recover=True)
+    except MediaError:
+        return []
+    targets = (
+        resolved(archive, page, str(value))
+        for element in root.iter("{*}img", "{*}image")
+        for attribute, value in element.attrib.items()
+        if unqualified(str(attribute)) in ("src", "href")
+    )
+    return list(dict.fromkeys(target for target in targets if target))

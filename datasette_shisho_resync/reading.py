@@ -1,0 +1,214 @@
+"""Reading one media file and what lies beside it, in a worker process.
+
+Opens, checks and parses; decides nothing. Knows no database, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import BinaryIO
+
+from .errors import FileError, FileRefused, LimitExceeded, UnreadableFile, UnsupportedFile
+from .files import cover_names, open_confined, read_companion, shown
+from .model import (
+    CoverImage,
+    FileReading,
+    FileStat,
+    FileStatus,
+    Layer,
+    Limits,
+    ParsedFile,
+    ReadRequest,
+    SidecarReading,
+    Value,
+)
+from .workers.extensions import Enricher, Extensions
+
+Warn = Callable[[str], None]
+
+
+def read_file(request: ReadRequest, extensions: Extensions) -> FileReading:
+    """Return what the file says, or why it could not be read. Raises nothing.
+
+    `warnings` tell of covers, enrichers and sidecars; `parsed.warnings` stay where they are.
+    """
+    try:
+        file = open_confined(request.path, request.roots)
+    except FileNotFoundError:
+        return failed(request, "no such file", FileStatus.MISSING)
+    except FileRefused as error:
+        return failed(request, error.reason, FileStatus.REFUSED)
+    except Exception as error:
+        return failed(request, explained(error, request.limits))
+    with file:
+        status = os.fstat(file.fileno())
+        stat = FileStat(status.st_size, status.st_mtime_ns)
+        if not request.parse:
+            return FileReading(request.path, FileStatus.OK, stat=stat)
+        try:
+            return _read_open(file, stat, request, extensions)
+        except (Exception, SystemExit) as error:  # the shell around every parser
+            return replace(failed(request, explained(error, request.limits)), stat=stat)
+
+
+def failed(request: ReadRequest, reason: str, status: FileStatus = FileStatus.ERROR) -> FileReading:
+    """Return the reading of a file that could not be read."""
+    return FileReading(request.path, status, f"{shown(request.path)}: {reason}")
+
+
+def explained(error: BaseException, limits: Limits) -> str:
+    """Return the reason of any exception, without a text that may hold content of the file."""
+    if isinstance(error, FileError):
+        return error.reason
+    if isinstance(error, MemoryError):
+        return f"needs more memory than worker_memory_bytes ({limits.worker_memory_bytes:,} bytes)"
+    if isinstance(error, OSError) and error.errno:
+        return f"could not be read ({os.strerror(error.errno).lower()})"
+    if isinstance(error, ImportError):  # tells of a library that is absent, never of the file
+        return f"could not be read ({type(error).__name__}: {error})"
+    return f"could not be read ({type(error).__name__})"
+
+
+def is_unchanged(stat: FileStat, known: FileStat | None) -> bool:
+    """Compare size and time; a known time without a fraction was stored in whole seconds."""
+    if known is None or stat.size_bytes != known.size_bytes:
+        return False
+    unit_ns = 1_000 if known.mtime_ns % 1_000_000_000 else 1_000_000_000
+    return stat.mtime_ns // unit_ns == known.mtime_ns // unit_ns
+
+
+def _read_open(file: BinaryIO, stat: FileStat, request: ReadRequest, extensions: Extensions) -> FileReading:
+    warnings: list[str] = []
+    parsed = _parsed(file, stat, request, extensions)
+    image, image_name = _image_beside(request, warnings.append)
+    is_kept = image is not None and request.cover_if_changed and is_unchanged(stat, request.known)
+    if request.with_cover and not is_kept:
+        parsed = _with_cover(parsed, request, warnings.append)
+    else:
+        parsed = replace(parsed, cover=None, load_cover=None)
+    return FileReading(
+        request.path,
+        FileStatus.OK,
+        stat=stat,
+        parsed=parsed,
+        enriched=_enriched(parsed, request, extensions, warnings.append),
+        image=image,
+        image_name=image_name,
+        sidecar=_sidecar(request.sidecar_path, request, warnings.append),
+        book_sidecar=_sidecar(request.book_sidecar_path, request, warnings.append),
+        warnings=tuple(warnings),
+    )
+
+
+def _parsed(file: BinaryIO, stat: FileStat, request: ReadRequest, extensions: Extensions) -> ParsedFile:
+    name, limits = shown(request.path), request.limits
+    if stat.size_bytes > limits.max_file_bytes:
+        raise LimitExceeded(name, f"is larger than max_file_bytes ({limits.max_file_bytes:,} bytes)")
+    extension = os.path.splitext(request.path)[1].lower()
+    parser = extensions.parsers.get(extension[1:])
+    if parser is None:
+        kind = f"{shown(extension)} files" if extension else "files without an extension"
+        raise UnsupportedFile(name, f"no parser for {kind}")
+    parsed = parser(file, name, limits)
+    if not isinstance(parsed, ParsedFile):
+        raise UnreadableFile(name, f"the parser returned a {type(parsed).__name__} instead of a ParsedFile")
+    return parsed
+
+
+def _with_cover(parsed: ParsedFile, request: ReadRequest, warn: Warn) -> ParsedFile:
+    cover = parsed.cover
+    try:
+        if parsed.load_cover is not None:
+            cover = parsed.load_cover()
+        if cover is not None and len(cover.data) > request.limits.max_cover_bytes:
+            raise LimitExceeded(shown(request.path), "is larger than max_cover_bytes")
+    except (Exception, SystemExit) as error:
+        warn(f"{shown(request.path)}: the cover was left out: {explained(error, request.limits)}.")
+        cover = None
+    return replace(parsed, cover=cover, load_cover=None)
+
+
+def _enriched(
+    parsed: ParsedFile, request: ReadRequest, extensions: Extensions, warn: Warn
+) -> tuple[Layer, ...]:
+    layers = []
+    for name, enricher in extensions.enrichers:
+        try:
+            values = _enricher_values(name, enricher, parsed, request, warn)
+        except (Exception, SystemExit) as error:
+            reason = explained(error, request.limits)
+            warn(f"{shown(request.path)}: the enricher {name} failed: {reason}.")
+            continue
+        if values:
+            layers.append(Layer(f"plugin:{name}", values, shown(request.path)))
+    return tuple(layers)
+
+
+def _enricher_values(
+    name: str, enricher: Enricher, parsed: ParsedFile, request: ReadRequest, warn: Warn
+) -> dict[str, Value]:
+    from .values import from_json, is_empty
+
+    values: dict[str, Value] = {}
+    for field_name, data in enricher(parsed).items():
+        try:
+            value = from_json(field_name, data, request.limits)
+        except ValueError as error:
+            warn(f"{shown(request.path)}: the enricher {name} gave what cannot be used: {error}.")
+            continue
+        if not is_empty(value):
+            values[field_name] = value
+    return values
+
+
+def _image_beside(request: ReadRequest, warn: Warn) -> tuple[CoverImage | None, str | None]:
+    """Return the cover image beside the file, without its bytes, and its base name."""
+    folder = os.path.dirname(request.path)
+    for name in _image_names(request):
+        path = os.path.join(folder, name)
+        if not os.path.lexists(path):  # cheaper than trying to open all six
+            continue
+        try:
+            image = _read_image(path, request)
+        except FileError as error:
+            warn(f"{error.message}.")
+            continue
+        if image is not None:
+            return image, name
+    return None, None
+
+
+def _image_names(request: ReadRequest) -> tuple[str, ...]:
+    known = request.image_name
+    if known and os.path.basename(known) == known and known not in (".", "..") and "\0" not in known:
+        return (known, *cover_names(request.path))
+    return cover_names(request.path)
+
+
+def _read_image(path: str, request: ReadRequest) -> CoverImage | None:
+    from .parsers.image import read_cover
+
+    data = read_companion(path, request.roots, request.limits.max_cover_bytes)
+    if data is None:
+        return None
+    return replace(read_cover(data, shown(path), request.limits), data=b"")
+
+
+def _sidecar(path: str | None, request: ReadRequest, warn: Warn) -> SidecarReading | None:
+    """Return the sidecar, None when there is none; one that can't be read is there all the same."""
+    if path is None or not request.with_sidecars:
+        return None
+    from .parsers.sidecar import parse_sidecar
+
+    try:
+        data = read_companion(path, request.roots, request.limits.max_sidecar_bytes)
+        if data is None:
+            return None
+        sidecar = parse_sidecar(data, path, request.limits)
+    except Exception as error:
+        sidecar = SidecarReading(path, "", b"", error=explained(error, request.limits))
+    if sidecar.error:
+        warn(f"{shown(path)}: the sidecar was left out: {sidecar.error}.")
+    return sidecar

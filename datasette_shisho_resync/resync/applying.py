@@ -1,0 +1,274 @@
+"""Applies a run inside one transaction of the caller: load, decide, compare the digest, write, record.
+
+What is to be written to disk is returned, for after the commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ..candidates import is_unchanged
+from ..errors import StalePlan
+from ..fields import BY_NAME
+from ..files import cover_name, shown
+from ..model import (
+    Brief,
+    CoverImage,
+    FileRow,
+    FileStatus,
+    Outcome,
+    Plan,
+    Reason,
+    Target,
+)
+from ..settings import Settings
+from ..sources import EXISTING_COVER
+from ..store.apply import Writing, apply_changes, apply_removals, keep_stat, row_images
+from ..store.entities import EntityRows
+from ..store.history import Entry, RunHeader, record_run
+from ..store.review import recompute_review
+from ..store.schema import LibrarySchema, create_history, exact_text, library_schema
+from ..store.search import index_book, index_series, unindex_book
+from ..store.snapshot import load_brief
+from ..store.times import from_stored, now
+from .companions import (
+    Companion,
+    SidecarDraft,
+    covers_to_write,
+    draft_sidecars,
+    note_seen,
+    record_companions,
+    replaced_entries,
+    sidecars_to_write,
+)
+from .gathering import Ask, Gathered
+from .planning import Planned, plan_run
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who asks: `via` is `web`, `api`, `cli` or `job`."""
+
+    via: str
+    actor: str | None = None
+    job_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A run that the caller has to commit; then `companions` are to be written, which `pending` notes."""
+
+    outcome: Outcome
+    companions: tuple[Companion, ...] = ()
+    pending: tuple[int, ...] = ()
+    roots: tuple[str, ...] = ()
+
+
+class GroundMoved(StalePlan):
+    """The rows that decide what is read changed after the files were read: gather again."""
+
+
+def preview(
+    conn: sqlite3.Connection, schema: LibrarySchema, ask: Ask, gathered: Gathered, settings: Settings
+) -> Outcome:
+    """Plan a run and write nothing."""
+    with exact_text(conn):
+        plan = plan_run(conn, schema, ask, gathered, settings).plan
+        return _outcome(conn, ask.target, gathered.brief, plan, run_id=None, dry_run=True)
+
+
+def apply_run(
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    ask: Ask,
+    gathered: Gathered,
+    settings: Settings,
+    by: By,
+) -> Applied:
+    """Plan again on the rows as they are now, and write. The caller holds the write transaction.
+
+    Raises `StalePlan` with the present plan when `ask.digest` no longer holds, `GroundMoved` when the
+    files must be read again, and whatever `plan_run` raises; then nothing was written.
+    """
+    started_at = now()
+    with exact_text(conn):
+        brief = load_brief(conn, ask.target)
+        if not gathered.is_same_ground(brief):
+            raise GroundMoved("The rows changed while their files were read.", None)
+        gathered = replace(gathered, brief=brief)
+        planned = plan_run(conn, schema, ask, gathered, settings)
+        if ask.digest is not None and ask.digest != planned.plan.digest:
+            raise StalePlan("Something changed since this plan was made.", planned.plan)
+        if planned.plan.changes and not schema.has_history:
+            create_history(conn)
+            schema = library_schema(conn)
+        return _write(conn, schema, ask, gathered, settings, by, planned, started_at)
+
+
+def _write(
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    ask: Ask,
+    gathered: Gathered,
+    settings: Settings,
+    by: By,
+    planned: Planned,
+    started_at: str,
+) -> Applied:
+    plan, brief = planned.plan, gathered.brief
+    removed = {(d.table, d.pk) for d in planned.doomed}
+    remaining = tuple(f for f in _files_read(gathered) if ("files", f.id) not in removed)
+    book = brief.book if brief.book and ("books", brief.book.id) not in removed else None
+    has_changes = bool(plan.changes)
+    drafts = draft_sidecars(
+        conn,
+        schema,
+        replace(brief, book=book),
+        remaining,
+        gathered.sidecars,
+        settings,
+        has_changes=has_changes,
+    )
+    cover_names = _cover_names(plan, brief, gathered)
+    covers = covers_to_write(plan.changes, brief, cover_names, settings)
+    entries = _write_rows(conn, schema, gathered, planned, cover_names, started_at)
+    _keep_stats(conn, schema, gathered, remaining)
+    if book is not None:
+        index_book(conn, schema, book.id)
+        recompute_review(conn, schema, [f.id for f in brief.files if ("files", f.id) not in removed])
+    sidecars = sidecars_to_write(drafts, has_changes=has_changes)
+    companions = (*covers, *sidecars)
+    if schema.has_history:
+        note_seen(conn, drafts, companions, planned.snapshot.seen_sidecars)
+    run_id, pending = None, list[int]()
+    if has_changes:
+        entries += replaced_entries(conn, companions, drafts, book)
+        run_id = _record(conn, ask, plan, by, entries, started_at)
+        pending = record_companions(conn, run_id, companions)
+    outcome = _outcome(conn, ask.target, brief, plan, run_id=run_id, dry_run=False)
+    outcome = replace(
+        outcome, warnings=(*plan.warnings, *_unused_edits(drafts, sidecars, planned.snapshot.seen_sidecars))
+    )
+    return Applied(outcome, companions, tuple(pending), brief.roots)
+
+
+def _write_rows(
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    gathered: Gathered,
+    planned: Planned,
+    cover_names: dict[int, str],
+    timestamp: str,
+) -> list[Entry]:
+    """Change and remove rows, keep the series' search rows right; returns the history entries."""
+    brief, snapshot = gathered.brief, planned.snapshot
+    entities = EntityRows.of(conn, schema, brief.library_id, timestamp, snapshot.identities)
+    writing = Writing(conn, schema, entities, timestamp, cover_names)
+    series_before = _series_ids(conn, schema, brief)
+    if brief.book is not None and any(d.table == "books" for d in planned.doomed):
+        unindex_book(conn, schema, brief.book.id)
+    entries = apply_changes(writing, snapshot, planned.plan.changes)
+    entries += apply_removals(conn, planned.doomed)
+    if _touches_series(planned.plan):
+        for series_id in sorted(series_before | _series_ids(conn, schema, brief)):
+            index_series(conn, schema, series_id)
+    return [*entities.created, *entities.improved, *entries]
+
+
+def _files_read(gathered: Gathered) -> Iterable[FileRow]:
+    for file in gathered.brief.files:
+        reading = gathered.readings.get(file.id)
+        if reading is not None and reading.status is FileStatus.OK:
+            yield replace(file, role="main") if file.id == gathered.promoted else file
+
+
+def _cover_names(plan: Plan, brief: Brief, gathered: Gathered) -> dict[int, str]:
+    """Return the base name of each changed cover: the image that is there, or one for the new bytes."""
+    names = {}
+    for change in plan.changes:
+        if change.field != "cover" or not isinstance(change.new, CoverImage):
+            continue
+        if change.new_source == EXISTING_COVER:
+            name = gathered.readings[change.pk].image_name
+        else:
+            name = cover_name(brief.file(change.pk).path, change.new.mime)
+        if name is not None:
+            names[change.pk] = name
+    return names
+
+
+def _series_ids(conn: sqlite3.Connection, schema: LibrarySchema, brief: Brief) -> set[int]:
+    if brief.book is None or BY_NAME["series"] not in schema.fields:
+        return set()
+    rows = conn.execute("select series_id from book_series where book_id = ?", (brief.book.id,))
+    return {r[0] for r in rows}
+
+
+def _touches_series(plan: Plan) -> bool:
+    """Series' search rows tell their books' titles and authors."""
+    return any(
+        c.table == "books" and (c.field in ("title", "authors", "series") or c.reason is Reason.REMOVED)
+        for c in plan.changes
+    )
+
+
+def _keep_stats(
+    conn: sqlite3.Connection, schema: LibrarySchema, gathered: Gathered, files: Sequence[FileRow]
+) -> None:
+    for file in files:
+        stat = gathered.readings[file.id].stat
+        if stat is not None and not is_unchanged(stat, file.size_bytes, from_stored(file.modified_at)):
+            keep_stat(conn, schema, file.id, stat)
+
+
+def _record(
+    conn: sqlite3.Connection, ask: Ask, plan: Plan, by: By, entries: Sequence[Entry], started_at: str
+) -> int:
+    failed = sum(f.status not in (FileStatus.OK, FileStatus.MISSING) for f in plan.files)
+    header = RunHeader(
+        ask.target,
+        ask.mode.value,
+        plan.digest,
+        by.via,
+        by.actor,
+        by.job_id,
+        started_at,
+        kept=len(plan.kept),
+        failed=failed,
+    )
+    removed = sum(c.table in ("books", "files") for c in plan.removals)
+    changed = len(plan.changes) - len(plan.removals)
+    return record_run(conn, header, entries, changed=changed, removed=removed)
+
+
+def _unused_edits(
+    drafts: Iterable[SidecarDraft], sidecars: Iterable[Companion], seen: frozenset[tuple[str, str]]
+) -> Iterable[str]:
+    """Warn of each edit in a sidecar that was not used and is overwritten."""
+    written = {c.path: c.data for c in sidecars}
+    for draft in drafts:
+        if draft.found is not None and (draft.path, draft.found.sha256) in seen:
+            continue
+        lost = draft.lost_fields(written[draft.path]) if draft.path in written else ()
+        if lost:
+            yield (
+                f"{shown(draft.path)}: its edit of {', '.join(lost)} was not used and is overwritten; "
+                "undo brings it back"
+            )
+
+
+def _outcome(
+    conn: sqlite3.Connection, target: Target, brief: Brief, plan: Plan, *, run_id: int | None, dry_run: bool
+) -> Outcome:
+    book_deleted = brief.book is not None and plan.removes(Target("books", brief.book.id))
+    return Outcome(
+        plan,
+        dry_run,
+        run_id,
+        deleted=plan.removes(target),
+        book_deleted=book_deleted,
+        rows=row_images(conn, target),
+        warnings=plan.warnings,
+    )

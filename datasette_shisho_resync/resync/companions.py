@@ -1,0 +1,279 @@
+"""Covers and sidecars of a run: decided inside its transaction, written after the commit.
+
+A row in `resync_pending` stands for each file until it is written, so that a crash in between is
+made good by the next run. Nothing is written but whole files, and no file is ever deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..errors import ResyncError
+from ..files import read_companion, replace_file, shown
+from ..model import (
+    METADATA_NAMES,
+    BookRow,
+    Brief,
+    Change,
+    CoverImage,
+    FileRow,
+    Limits,
+    ParsedFile,
+    Reason,
+    SidecarReading,
+)
+from ..parsers.sidecar import (
+    book_sidecar_path,
+    file_sidecar_path,
+    parse_sidecar,
+    render_book_sidecar,
+    render_file_sidecar,
+)
+from ..settings import Settings
+from ..store.history import Entry, keep_blob
+from ..store.pending import COVER, SIDECAR, add_pending, note_sidecars
+from ..store.schema import LibrarySchema
+from ..store.sidecars import load_book_sidecar, load_file_sidecar
+from ..values import is_empty
+from .gathering import readable_roots
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A file to write: `path` in stored form; `old` is what it holds now, None when it is not there."""
+
+    path: str
+    kind: str
+    data: bytes
+    old: bytes | None
+
+    @property
+    def sha256(self) -> str:
+        return sha256_of(self.data)
+
+    @property
+    def old_sha256(self) -> str | None:
+        return None if self.old is None else sha256_of(self.old)
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarDraft:
+    """A sidecar of the run: where it is, how to render it, what is there, and what we would have
+    written before the run (empty when that can't matter)."""
+
+    path: str
+    render: Callable[[], bytes]
+    found: SidecarReading | None
+    before: bytes
+
+    def edited_fields(self) -> tuple[str, ...]:
+        """Return the fields in which what is there says something else than the rows did."""
+        if self.found is None or self.found.parsed is None:
+            return ()
+        return _differing(self.found.parsed, self._parsed(self.before))
+
+    def lost_fields(self, written: bytes) -> tuple[str, ...]:
+        """Return the edited fields whose edit is not in what will be written."""
+        if self.found is None or self.found.parsed is None:
+            return ()
+        replaced = _differing(self.found.parsed, self._parsed(written))
+        return tuple(name for name in self.edited_fields() if name in replaced)
+
+    def _parsed(self, data: bytes) -> ParsedFile | None:
+        return parse_sidecar(data, self.path, Limits()).parsed
+
+
+def _differing(found: ParsedFile, other: ParsedFile | None) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name in METADATA_NAMES
+        if not is_empty(getattr(found, name))
+        and (other is None or getattr(found, name) != getattr(other, name))
+    )
+
+
+def draft_sidecars(
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    brief: Brief,
+    files: Sequence[FileRow],
+    found: Mapping[str, SidecarReading],
+    settings: Settings,
+    *,
+    has_changes: bool,
+) -> list[SidecarDraft]:
+    """Return the sidecars of the book and of these main files, from the state before the run.
+
+    `found`: those that are on disk, by their path in stored form.
+    """
+    if not settings.write_sidecars or brief.book is None:
+        return []
+    mains = [f for f in files if f.is_main]
+    renders: dict[str, Callable[[], bytes]] = {
+        file_sidecar_path(f.path): partial(_render_file, conn, schema, f.id) for f in mains
+    }
+    if mains:
+        path = sidecar_path_of_book(brief, settings)
+        renders[path] = partial(_render_book, conn, schema, brief.book.id)
+    return [
+        SidecarDraft(path, render, found.get(path), render() if path in found and has_changes else b"")
+        for path, render in renders.items()
+    ]
+
+
+def _render_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> bytes:
+    return render_book_sidecar(load_book_sidecar(conn, schema, book_id))
+
+
+def _render_file(conn: sqlite3.Connection, schema: LibrarySchema, file_id: int) -> bytes:
+    return render_file_sidecar(load_file_sidecar(conn, schema, file_id))
+
+
+def sidecar_path_of_book(brief: Brief, settings: Settings) -> str:
+    """Return where the book's sidecar is, in stored form (spec 7)."""
+    assert brief.book is not None
+    first = next((f for f in brief.files if f.is_main), brief.files[0])
+    is_folder = os.path.isdir(settings.path_map.here(brief.book.path))
+    return book_sidecar_path(brief.book.path, first.path, is_folder)
+
+
+def sidecars_to_write(drafts: Iterable[SidecarDraft], *, has_changes: bool) -> list[Companion]:
+    """Return the sidecars whose content would differ; without changes only those that are not there.
+
+    Differs from Shisho: one with invalid JSON is never overwritten, and keys we do not know stay.
+    """
+    written = []
+    for draft in drafts:
+        if draft.found is not None and (draft.found.parsed is None or not has_changes):
+            continue
+        data = draft.render()
+        if draft.found is None:
+            written.append(Companion(draft.path, SIDECAR, data, None))
+            continue
+        data = _with_foreign_keys(data, draft.found.data)
+        if _content(data) != _content(draft.found.data):
+            written.append(Companion(draft.path, SIDECAR, data, draft.found.data))
+    return written
+
+
+def _content(data: bytes) -> Any:
+    """Return what a sidecar says, whatever its layout; None for what is not JSON."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _with_foreign_keys(data: bytes, old: bytes) -> bytes:
+    """Return our rendering with the top-level keys of the old content that no sidecar of ours has."""
+    present, ours = json.loads(old), json.loads(data)
+    foreign = {k: v for k, v in present.items() if k not in _OUR_KEYS}
+    if not foreign:
+        return data
+    return json.dumps({**ours, **foreign}, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+_OUR_KEYS = frozenset(
+    {"version", "cover_page", "title", "sort_title", "subtitle", "description", "authors", "series"}
+    | {"genres", "tags", "name", "narrators", "publisher", "url", "release_date", "identifiers"}
+    | {"chapters", "language", "abridged"}
+)
+
+
+def covers_to_write(
+    changes: Sequence[Change], brief: Brief, cover_names: dict[int, str], settings: Settings
+) -> list[Companion]:
+    """Return the images that cover changes bring from inside a media file."""
+    covers = []
+    for change in changes:
+        if change.field != "cover" or not isinstance(change.new, CoverImage) or not change.new.data:
+            continue
+        path = os.path.join(os.path.dirname(brief.file(change.pk).path), cover_names[change.pk])
+        old = present_bytes(path, brief.roots, settings)
+        if old != change.new.data:
+            covers.append(Companion(path, COVER, change.new.data, old))
+    return covers
+
+
+def present_bytes(path: str, roots: Sequence[str], settings: Settings) -> bytes | None:
+    here = settings.path_map.here(path)
+    try:
+        return read_companion(here, readable_roots(roots, settings), settings.limits.max_cover_bytes)
+    except ResyncError:
+        return None
+
+
+def record_companions(
+    conn: sqlite3.Connection,
+    run_id: int,
+    companions: Sequence[Companion],
+) -> list[int]:
+    """Note files as pending for a run; returns the rows' ids in the order given."""
+    return [add_pending(conn, run_id, c.path, c.kind, c.sha256, c.old_sha256) for c in companions]
+
+
+def replaced_entries(
+    conn: sqlite3.Connection,
+    companions: Sequence[Companion],
+    drafts: Sequence[SidecarDraft],
+    book: BookRow | None,
+) -> list[Entry]:
+    """Keep the replaced bytes that the rows could not bring back; returns their history entries.
+
+    The field is `cover_file` or `sidecar_file`, the row the run's book.
+    """
+    if book is None:
+        return []
+    known = {d.path for d in drafts if not d.edited_fields()}
+    entries = []
+    for companion in companions:
+        if companion.old is None or companion.path in known:
+            continue
+        old = {"path": companion.path, "sha256": keep_blob(conn, companion.old)}
+        new = {"path": companion.path, "sha256": companion.sha256}
+        field = f"{companion.kind}_file"
+        entries.append(Entry("books", book.id, field, old, None, new, None, Reason.NEW_VALUE.value))
+    return entries
+
+
+def note_seen(
+    conn: sqlite3.Connection,
+    drafts: Iterable[SidecarDraft],
+    written: Iterable[Companion],
+    seen: frozenset[tuple[str, str]],
+) -> bool:
+    """Remember the sidecars as read and as they will be; returns whether anything was new."""
+    new_hashes = {c.path: c.sha256 for c in written if c.kind == SIDECAR}
+    wrote = False
+    for draft in drafts:
+        hashes = {draft.found.sha256} if draft.found else set()
+        if draft.path in new_hashes:
+            hashes.add(new_hashes[draft.path])
+        if hashes and not all((draft.path, h) in seen for h in hashes):
+            note_sidecars(conn, draft.path, sorted(hashes))
+            wrote = True
+    return wrote
+
+
+def write_companions(companions: Sequence[Companion], roots: Sequence[str], settings: Settings) -> list[str]:
+    """Write the files; returns a sentence for each that could not be written."""
+    warnings = []
+    allowed = readable_roots(roots, settings)
+    for companion in companions:
+        try:
+            replace_file(settings.path_map.here(companion.path), companion.data, allowed)
+        except (ResyncError, OSError) as error:
+            reason = error.message if isinstance(error, ResyncError) else str(error.strerror or error)
+            warnings.append(f"{shown(companion.path)} could not be written: {reason}")
+    return warnings

@@ -1,0 +1,268 @@
+"""What a run must know before it decides: the rows, then the files, then whether missing ones are gone.
+
+Each function either asks the database or the disk, so that a shell can run them where they belong.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from ..errors import Conflict, FileRefused, ResyncError, RootUnavailable, UnreadableFile
+from ..files import RootEvidence, judge_missing, shared_roots, shown
+from ..model import (
+    Brief,
+    FileReading,
+    FileRow,
+    FileStat,
+    FileStatus,
+    Mode,
+    ReadRequest,
+    SidecarReading,
+    Target,
+)
+from ..parsers.sidecar import book_sidecar_path, file_sidecar_path
+from ..settings import Settings
+from ..store.evidence import KnownBelow, known_below
+from ..store.schema import exact_text
+from ..store.snapshot import load_brief
+from ..store.times import from_stored
+
+
+class Reader(Protocol):
+    """Whoever reads files: a `workers.WorkerPool`."""
+
+    def submit(self, request: ReadRequest) -> Future[FileReading]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What somebody wants done. `fields` None means all; `digest` is the plan that must still hold."""
+
+    target: Target
+    mode: Mode = Mode.SCAN
+    fields: tuple[str, ...] | None = None
+    digest: str | None = None
+    confirm_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The rows as they were when reading began, and what was found on disk.
+
+    `readings` holds every file that was looked at, paths in stored form. `gone` are the ids of files
+    that count as missing; `promoted` is the supplement that becomes the main file. `refusal` is the
+    error to report when no file could be read.
+    """
+
+    brief: Brief
+    readings: Mapping[int, FileReading]
+    gone: frozenset[int] = frozenset()
+    promoted: int | None = None
+    refusal: ResyncError | None = None
+
+    @property
+    def sidecars(self) -> Mapping[str, SidecarReading]:
+        """The sidecars that are on disk, by path."""
+        readings = self.readings.values()
+        found = (s for r in readings for s in (r.sidecar, r.book_sidecar) if s is not None)
+        return {s.path: s for s in found}
+
+    @property
+    def book_sidecar(self) -> SidecarReading | None:
+        found = (r.book_sidecar for r in self.readings.values() if r.book_sidecar is not None)
+        return next(found, None)
+
+    def is_same_ground(self, brief: Brief) -> bool:
+        """Tell whether rows that decide what is read are still what they were."""
+        return _ground(self.brief) == _ground(brief)
+
+
+def _ground(brief: Brief) -> object:
+    files = tuple((f.id, f.path, f.role, f.file_type, f.cover_name) for f in brief.files)
+    return brief.book, files, brief.roots
+
+
+def find_brief(conn: sqlite3.Connection, target: Target) -> Brief:
+    """Load the rows a run is about. Raises `UnknownRow`."""
+    with exact_text(conn):
+        return load_brief(conn, target)
+
+
+@dataclass(slots=True)
+class Gathering:
+    """Reads the files of one run; `database` runs a function with a connection, wherever that lives."""
+
+    ask: Ask
+    brief: Brief
+    settings: Settings
+    reader: Reader
+    database: Callable[[Callable[[sqlite3.Connection], KnownBelow]], KnownBelow]
+    readings: dict[int, FileReading] = field(default_factory=dict)
+    errors: list[ResyncError] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)
+
+    def run(self) -> Gathered:
+        promoted: FileRow | None = None
+        self._read(self._wanted())
+        mains = [f for f in self.brief.files if f.is_main]
+        if mains and all(f.id in self.gone for f in mains):
+            promoted = self._promotable()
+        return Gathered(
+            self.brief,
+            self.readings,
+            frozenset(self.gone),
+            promoted.id if promoted else None,
+            self._refusal(),
+        )
+
+    def _wanted(self) -> list[FileRow]:
+        """Return the files to read: the one asked for, or all main files of the book."""
+        target, brief = self.ask.target, self.brief
+        if target.table == "books":
+            return [f for f in brief.files if f.is_main]
+        file = brief.file(target.pk)
+        if self.ask.mode is Mode.RESET and file.is_main:
+            return [f for f in brief.files if f.is_main]
+        return [file]
+
+    def _read(self, files: Sequence[FileRow]) -> None:
+        requests = read_requests(self.ask.mode, self.brief, files, self.settings)
+        futures = [self.reader.submit(request) for request in requests]
+        for file, request, future in zip(files, requests, futures, strict=True):
+            self._note(file, request, future.result())
+
+    def _note(self, file: FileRow, request: ReadRequest, reading: FileReading) -> None:
+        if reading.status is FileStatus.MISSING:
+            try:
+                self._judge(file, request)
+                self.gone.add(file.id)
+            except Conflict as error:
+                self.errors.append(error)
+                reading = replace(reading, status=FileStatus.UNAVAILABLE, error=error.message)
+        elif reading.status is not FileStatus.OK:
+            self.errors.append(_error_of(reading))
+        self.readings[file.id] = in_stored_form(reading, file.path, self.settings)
+
+    def _judge(self, file: FileRow, request: ReadRequest) -> None:
+        """Return if the file is really gone; raise `Conflict` if its disk may not be there."""
+        evidence = self._evidence(file, request.path)
+        try:
+            judge_missing(request.path, evidence, confirm_missing=self.ask.confirm_missing)
+        except RootUnavailable as error:
+            raise RootUnavailable(error.message, error.root, (f"files/{file.id}",)) from error
+
+    def _evidence(self, file: FileRow, here: str) -> RootEvidence:
+        path_map = self.settings.path_map
+        root = own_root(self.brief.roots, file.path)
+        if root is None:
+            raise FileRefused(shown(file.path), "lies outside the paths of its library")
+        known = self.database(lambda conn: known_below(conn, self.brief.library_id, root, file))
+        return RootEvidence(
+            path_map.here(root),
+            tuple(path_map.here(p) for p in known.files),
+            lambda folder: known.books.get(path_map.stored(folder), 0),
+            path_map.is_mapped(root),
+        )
+
+    def _promotable(self) -> FileRow | None:
+        """Return the first supplement that exists and can be parsed; it is read as the main file."""
+        for file in self.brief.files:
+            if file.is_main or file.id in self.readings:
+                continue
+            [request] = read_requests(self.ask.mode, self.brief, [replace(file, role="main")], self.settings)
+            reading = self.reader.submit(request).result()
+            if reading.status is FileStatus.OK:
+                self.readings[file.id] = in_stored_form(reading, file.path, self.settings)
+                return file
+        return None
+
+    def _refusal(self) -> ResyncError | None:
+        """Return the error to report when nothing could be read and nothing is gone either."""
+        if self.gone or not self.errors:
+            return None
+        if any(r.status is FileStatus.OK for r in self.readings.values()):
+            return None
+        roots = [e for e in self.errors if isinstance(e, RootUnavailable)]
+        if roots:
+            spared = tuple(name for e in roots for name in e.would_remove)
+            return RootUnavailable(roots[0].message, roots[0].root, spared)
+        return max(self.errors, key=lambda e: (e.status == 409, e.status == 403))
+
+
+def _error_of(reading: FileReading) -> ResyncError:
+    reason = reading.error or "could not be read"
+    prefix = f"{shown(reading.path)}: "
+    reason = reason[len(prefix) :] if reason.startswith(prefix) else reason
+    kind = FileRefused if reading.status is FileStatus.REFUSED else UnreadableFile
+    return kind(shown(reading.path), reason)
+
+
+def own_root(roots: Sequence[str], path: str) -> str | None:
+    """Return the library path that holds a file: the longest of those that do."""
+    holding = [r for r in (root.rstrip("/") for root in roots) if path.startswith(r + "/")]
+    return max(holding, key=len, default=None)
+
+
+def read_requests(
+    mode: Mode, brief: Brief, files: Sequence[FileRow], settings: Settings
+) -> list[ReadRequest]:
+    """Return what a worker shall read for each file; the book's sidecar goes with the first main one."""
+    path_map = settings.path_map
+    roots = readable_roots(brief.roots, settings)
+    with_book = next((f.id for f in files if f.is_main), None)
+    first_main = next((f for f in brief.files if f.is_main), None)
+    requests = []
+    for file in files:
+        here = path_map.here(file.path)
+        book_sidecar = None
+        if brief.book is not None and file.id == with_book and first_main is not None:
+            book_sidecar = _book_sidecar_here(brief.book.path, first_main.path, settings)
+        known_ns = from_stored(file.modified_at)
+        requests.append(
+            ReadRequest(
+                here,
+                roots,
+                settings.limits,
+                parse=file.is_main,
+                image_name=file.cover_name,
+                sidecar_path=file_sidecar_path(here) if file.is_main else None,
+                book_sidecar_path=book_sidecar,
+                known=FileStat(file.size_bytes, known_ns) if known_ns is not None else None,
+                cover_if_changed=mode is Mode.SCAN and file.cover_name is not None,
+                with_cover=settings.write_covers and file.is_main,
+            )
+        )
+    return requests
+
+
+def readable_roots(library_roots: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """Return the folders, as they are here, that hold this library's files and may be read."""
+    here = tuple(settings.path_map.here(root) for root in library_roots)
+    return here if settings.roots is None else shared_roots(here, settings.roots)
+
+
+def _book_sidecar_here(book_path: str, first_main_path: str, settings: Settings) -> str:
+    folder = settings.path_map.here(book_path)
+    main = settings.path_map.here(first_main_path)
+    return book_sidecar_path(folder, main, os.path.isdir(folder))
+
+
+def in_stored_form(reading: FileReading, path: str, settings: Settings) -> FileReading:
+    """Return a reading with its paths as the database has them."""
+
+    def stored(sidecar: SidecarReading | None) -> SidecarReading | None:
+        if sidecar is None:
+            return None
+        return replace(sidecar, path=settings.path_map.stored(sidecar.path))
+
+    return replace(
+        reading,
+        path=path,
+        sidecar=stored(reading.sidecar),
+        book_sidecar=stored(reading.book_sidecar),
+    )

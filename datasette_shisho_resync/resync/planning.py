@@ -1,0 +1,218 @@
+"""From what was gathered to a plan: load the fields, lay the layers, decide. Reads only."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..candidates import (
+    Circumstances,
+    book_sidecar_layer,
+    file_layers,
+    is_unchanged,
+    stored_cover,
+    supplement_layers,
+)
+from ..decide import ROLE, ROW, Decision, Record, decide_record, limited, make_plan
+from ..errors import BadRequest
+from ..fields import BY_NAME
+from ..files import shown
+from ..model import (
+    EMPTY,
+    Change,
+    FileReading,
+    FileRow,
+    FileState,
+    FileStatus,
+    Layer,
+    Mode,
+    Plan,
+    Reason,
+    Snapshot,
+    Stored,
+)
+from ..settings import Settings
+from ..store.removal import DoomedRow, doomed_rows
+from ..store.schema import LibrarySchema
+from ..store.snapshot import load_snapshot, resolve_names
+from ..store.times import from_stored
+from .gathering import Ask, Gathered
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with what applying it needs: the state it starts from, each decision, the rows that go."""
+
+    plan: Plan
+    snapshot: Snapshot
+    decisions: tuple[Decision, ...]
+    doomed: tuple[DoomedRow, ...]
+
+
+def plan_run(
+    conn: sqlite3.Connection, schema: LibrarySchema, ask: Ask, gathered: Gathered, settings: Settings
+) -> Planned:
+    """Raises the error to report when no file could be read, and `BadRequest` for an unknown field."""
+    check_fields(ask.fields)
+    if gathered.refusal is not None:
+        raise gathered.refusal
+    doomed = _doomed(conn, gathered)
+    snapshot, decisions = _decided(conn, schema, ask, gathered, settings, doomed)
+    changes = [
+        Change(d.table, d.pk, d.column or ROW, d.image, None, None, None, Reason.REMOVED) for d in doomed
+    ]
+    if gathered.promoted is not None:
+        changes.append(
+            Change("files", gathered.promoted, ROLE, "supplement", None, "main", None, Reason.DERIVED)
+        )
+    whole = make_plan(ask.target, ask.mode, decisions, changes, _file_states(gathered), _warnings(gathered))
+    is_whole = ask.fields is None
+    return Planned(limited(whole, ask.fields), snapshot, decisions, doomed if is_whole else ())
+
+
+def check_fields(names: Sequence[str] | None) -> None:
+    unknown = [n for n in names or () if n not in BY_NAME]
+    if unknown:
+        raise BadRequest(f"Unknown field {unknown[0]!r}; fields are {', '.join(BY_NAME)}.")
+
+
+def _doomed(conn: sqlite3.Connection, gathered: Gathered) -> tuple[DoomedRow, ...]:
+    """Return the rows that go: vanished files, and the book with its last main file or without files."""
+    brief = gathered.brief
+    if brief.book is not None:
+        left = [f for f in brief.files if f.is_main and f.id not in gathered.gone]
+        lost_its_last = bool(gathered.gone) and not left and gathered.promoted is None
+        if not brief.files or lost_its_last:
+            return doomed_rows(conn, [("books", brief.book.id)])
+    return doomed_rows(conn, [("files", file_id) for file_id in sorted(gathered.gone)])
+
+
+def _decided(
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    ask: Ask,
+    gathered: Gathered,
+    settings: Settings,
+    doomed: Sequence[DoomedRow],
+) -> tuple[Snapshot, tuple[Decision, ...]]:
+    """Load what the run may change and decide each field of what stays."""
+    brief = gathered.brief
+    gone = {(d.table, d.pk) for d in doomed}
+    files = tuple(_effective_rows(gathered, gone))
+    sidecars = list(gathered.sidecars)
+    with_book = brief.book if brief.book and ("books", brief.book.id) not in gone else None
+    bare = load_snapshot(conn, schema, replace(brief, book=with_book), [f.id for f in files], sidecars)
+    covered = {f.id: _with_cover(bare.files[f.id], gathered.readings[f.id], f) for f in files}
+    layers = {f.id: _layers(f, gathered, covered[f.id], bare, ask.mode, settings) for f in files}
+    book_layers = _book_layers(files, layers, gathered, bare, ask.mode)
+    offered = names_in(layer for group in (*layers.values(), book_layers) for layer in group)
+    identities = resolve_names(conn, schema, brief.library_id, bare.identities, offered)
+    snapshot = replace(bare, files=covered, identities=identities)
+    decisions: list[Decision] = []
+    if with_book is not None and any(f.is_main for f in files):
+        record = Record("books", with_book.id, snapshot.book, book_layers)
+        decisions.extend(decide_record(record, ask.mode, identities))
+    for file in files:
+        if ask.target.table == "books" or file.id in (ask.target.pk, gathered.promoted):
+            record = Record("files", file.id, covered[file.id], layers[file.id])
+            decisions.extend(decide_record(record, ask.mode, identities))
+    return snapshot, tuple(decisions)
+
+
+def _effective_rows(gathered: Gathered, gone: set[tuple[str, int]]) -> Iterator[FileRow]:
+    """Yield the files that were read and stay, a promoted supplement as the main file it becomes."""
+    for file in gathered.brief.files:
+        reading = gathered.readings.get(file.id)
+        if reading is None or reading.status is not FileStatus.OK or ("files", file.id) in gone:
+            continue
+        yield replace(file, role="main") if file.id == gathered.promoted else file
+
+
+def _with_cover(stored: Mapping[str, Stored], reading: FileReading, file: FileRow) -> Mapping[str, Stored]:
+    if "cover" not in stored:
+        return stored
+    return {**stored, "cover": stored_cover(stored["cover"], reading, file)}
+
+
+def _layers(
+    file: FileRow,
+    gathered: Gathered,
+    stored: Mapping[str, Stored],
+    snapshot: Snapshot,
+    mode: Mode,
+    settings: Settings,
+) -> tuple[Layer, ...]:
+    reading, book = gathered.readings[file.id], gathered.brief.book
+    if not file.is_main or book is None:
+        return supplement_layers(file, shown_path=shown(file.path))
+    circumstances = Circumstances(
+        mode,
+        unchanged=is_unchanged(reading.stat, file.size_bytes, from_stored(file.modified_at)),
+        write_covers=settings.write_covers and _is_writable(file, settings),
+    )
+    return file_layers(
+        reading,
+        file,
+        book,
+        stored.get("cover", EMPTY),
+        snapshot.seen_sidecars,
+        circumstances,
+        shown_path=shown(file.path),
+        root_level=os.path.dirname(file.path) != book.path,
+    )
+
+
+def _is_writable(file: FileRow, settings: Settings) -> bool:
+    """Tell whether a cover could be written beside the file: a plan never promises what can't be kept."""
+    return os.access(os.path.dirname(settings.path_map.here(file.path)), os.W_OK)
+
+
+def _book_layers(
+    files: Sequence[FileRow],
+    layers: Mapping[int, tuple[Layer, ...]],
+    gathered: Gathered,
+    snapshot: Snapshot,
+    mode: Mode,
+) -> tuple[Layer, ...]:
+    """Return what speaks about the book: every main file in order, and the book's sidecar."""
+    found = [layer for f in files if f.is_main for layer in layers[f.id]]
+    if mode is Mode.SCAN:
+        found.extend(book_sidecar_layer(gathered.book_sidecar, snapshot.seen_sidecars))
+    return tuple(found)
+
+
+def names_in(layers: Iterable[Layer]) -> Iterator[tuple[str, str]]:
+    """Yield the (entity table, name) pairs that layers bring."""
+    for layer in layers:
+        for name, value in layer.values.items():
+            entity = BY_NAME[name].entity
+            if entity is None or value is None:
+                continue
+            for item in value if isinstance(value, tuple) else (value,):
+                yield entity.table, str(getattr(item, "name", item))
+
+
+def _file_states(gathered: Gathered) -> tuple[FileState, ...]:
+    states = []
+    for file in gathered.brief.files:
+        reading = gathered.readings.get(file.id)
+        if reading is not None:
+            states.append(FileState(file.id, file.path, reading.status, reading.error, reading.stat))
+    return tuple(states)
+
+
+def _warnings(gathered: Gathered) -> tuple[str, ...]:
+    """Return what was broken and dropped, each once, with its file."""
+    found: list[str] = []
+    for reading in gathered.readings.values():
+        found.extend(reading.warnings)
+        if reading.parsed is not None:
+            found.extend(f"{shown(reading.path)}: {w}" for w in reading.parsed.warnings)
+    for sidecar in gathered.sidecars.values():
+        if sidecar.error is not None:
+            found.append(f"{shown(sidecar.path)}: {sidecar.error}")
+        elif sidecar.parsed is not None:
+            found.extend(f"{shown(sidecar.path)}: {w}" for w in sidecar.parsed.warnings)
+    return tuple(dict.fromkeys(found))

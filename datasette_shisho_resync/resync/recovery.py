@@ -1,0 +1,99 @@
+"""Makes good what a crash between commit and file left undone: covers and sidecars still to write."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from ..errors import UnknownRow
+from ..model import Brief, CoverImage, FileRow, FileStatus, ReadRequest
+from ..parsers.sidecar import file_sidecar_path, render_book_sidecar, render_file_sidecar
+from ..store.history import load_blob, load_run
+from ..store.pending import COVER, Pending, load_pending, remove_pending
+from ..store.schema import LibrarySchema, exact_text
+from ..store.sidecars import load_book_sidecar, load_file_sidecar
+from ..store.snapshot import load_brief
+from .companions import Companion, present_bytes, sha256_of, sidecar_path_of_book, write_companions
+from .gathering import readable_roots
+
+if TYPE_CHECKING:
+    from .service import Service
+
+
+def recover(service: Service) -> None:
+    """Write each pending file that still holds its old content; one edited since stays as it is."""
+    with exact_text(service.conn):
+        waiting = [p for p in load_pending(service.conn) if p.id not in service.written]
+        if not waiting:
+            return
+        for pending in waiting:
+            _make_good(service, pending)
+
+        def forget() -> None:
+            remove_pending(service.conn, [p.id for p in waiting])
+            service.forget_written()
+
+        service.transaction(forget)
+
+
+def _make_good(service: Service, pending: Pending) -> None:
+    brief = _brief(service.conn, pending)
+    if brief is None:
+        return
+    present = present_bytes(pending.path, brief.roots, service.settings)
+    found = None if present is None else sha256_of(present)
+    if found == pending.sha256 or found != pending.old_sha256:
+        return
+    data = load_blob(service.conn, pending.sha256) or _made_again(service, brief, pending)
+    if data is not None:
+        companion = Companion(pending.path, pending.kind, data, present)
+        write_companions([companion], brief.roots, service.settings)
+
+
+def _brief(conn: sqlite3.Connection, pending: Pending) -> Brief | None:
+    try:
+        return load_brief(conn, load_run(conn, pending.run_id).target)
+    except UnknownRow:
+        return None
+
+
+def _made_again(service: Service, brief: Brief, pending: Pending) -> bytes | None:
+    """Return a sidecar rendered from the rows, or a cover read from its file once more."""
+    if pending.kind == COVER:
+        return _cover_again(service, brief, pending)
+    return _sidecar_again(service.conn, service.schema, brief, pending.path, service)
+
+
+def _sidecar_again(
+    conn: sqlite3.Connection, schema: LibrarySchema, brief: Brief, path: str, service: Service
+) -> bytes | None:
+    for file in brief.files:
+        if path == file_sidecar_path(file.path):
+            return render_file_sidecar(load_file_sidecar(conn, schema, file.id))
+    if brief.book is not None and brief.files and path == sidecar_path_of_book(brief, service.settings):
+        return render_book_sidecar(load_book_sidecar(conn, schema, brief.book.id))
+    return None
+
+
+def _cover_again(service: Service, brief: Brief, pending: Pending) -> bytes | None:
+    file = _owner(brief, pending.path)
+    if file is None:
+        return None
+    request = ReadRequest(
+        service.settings.path_map.here(file.path),
+        readable_roots(brief.roots, service.settings),
+        service.settings.limits,
+        with_sidecars=False,
+    )
+    reading = service.reader.submit(request).result()
+    cover = reading.parsed.cover if reading.status is FileStatus.OK and reading.parsed else None
+    return cover.data if isinstance(cover, CoverImage) and cover.sha256 == pending.sha256 else None
+
+
+def _owner(brief: Brief, cover_path: str) -> FileRow | None:
+    folder, name = os.path.split(cover_path)
+    for file in brief.files:
+        if os.path.dirname(file.path) == folder and file.cover_name == name:
+            return file
+    return None

@@ -1,0 +1,153 @@
+"""The service on one SQLite connection: preview, run, explain, undo. Shared by the command line and,
+step by step, by the web.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
+
+from ..errors import StalePlan
+from ..model import Outcome
+from ..settings import Settings
+from ..store.history import runs_of_job
+from ..store.pending import remove_pending
+from ..store.schema import LibrarySchema, library_schema, translate
+from .applying import Applied, By, GroundMoved, apply_run, preview
+from .companions import Companion, write_companions
+from .gathering import Ask, Gathered, Gathering, Reader, find_brief
+from .planning import Planned, plan_run
+from .recovery import recover
+from .undoing import Undone, undo_run
+
+T = TypeVar("T")
+_TRIES = 5  # how often files are read again when their rows moved meanwhile
+
+
+@dataclass(slots=True)
+class Service:
+    """Runs on one connection of its own. `database` is the name that errors show.
+
+    >>> with WorkerPool(...) as pool:
+    ...     service = Service(open_library("library.db"), "library.db", Settings(), pool)
+    ...     service.run(Ask(Target("books", 1)), By("cli"))
+    """
+
+    conn: sqlite3.Connection
+    database: str
+    settings: Settings
+    reader: Reader
+    writes_files: bool = True  # False in a dry run on a copy of the database
+    written: list[int] = field(default_factory=list)  # pending rows whose files are there
+    _schema: LibrarySchema | None = None
+    _schema_version: int = -1
+
+    @property
+    def schema(self) -> LibrarySchema:
+        """The library's tables. Raises `NotALibrary`."""
+        version = self.conn.execute("pragma schema_version").fetchone()[0]
+        if self._schema is None or version != self._schema_version:
+            self._schema = library_schema(self.conn)
+            self._schema_version = version
+        self._schema.require()
+        return self._schema
+
+    def gather(self, ask: Ask) -> Gathered:
+        """Read the rows and the files of a run."""
+        with self.translated():
+            brief = find_brief(self.conn, ask.target)
+            return Gathering(ask, brief, self.settings, self.reader, lambda query: query(self.conn)).run()
+
+    def preview(self, ask: Ask) -> Outcome:
+        """Return what a run would do; nothing is written."""
+        with self.translated():
+            return preview(self.conn, self.schema, ask, self.gather(ask), self.settings)
+
+    def planned(self, ask: Ask) -> Planned:
+        """Return every decision, for `explain`."""
+        with self.translated():
+            return plan_run(self.conn, self.schema, ask, self.gather(ask), self.settings)
+
+    def run(self, ask: Ask, by: By) -> Outcome:
+        """Do a run: one transaction, then the files. Raises what `apply_run` raises."""
+        for _ in range(_TRIES):
+            gathered = self.gather(ask)
+            try:
+                applied = self.transaction(partial(self._apply, ask, gathered, by))
+            except GroundMoved:
+                continue
+            warnings = self._finish(applied)
+            return replace(applied.outcome, warnings=(*applied.outcome.warnings, *warnings))
+        raise StalePlan("The rows kept changing while their files were read.", None)
+
+    def _apply(self, ask: Ask, gathered: Gathered, by: By) -> Applied:
+        self.forget_written()
+        return apply_run(self.conn, self.schema, ask, gathered, self.settings, by)
+
+    def undo(self, run_id: int, by: By) -> Undone:
+        """Undo a run. Raises `UnknownRow`, `Conflict`, `UndoConflict`."""
+        undone = self.transaction(lambda: undo_run(self.conn, self.schema, run_id, self.settings, by))
+        warnings = self._finish(undone)
+        return replace(undone, warnings=(*undone.warnings, *warnings))
+
+    def undo_job(self, job_id: int, by: By) -> tuple[Undone, ...]:
+        """Undo every run of a job, newest first, in one transaction: all of them or none."""
+
+        def undo_all() -> tuple[Undone, ...]:
+            runs = runs_of_job(self.conn, job_id) if self.schema.has_history else []
+            return tuple(undo_run(self.conn, self.schema, r, self.settings, by) for r in runs)
+
+        undone = self.transaction(undo_all)
+        return tuple(replace(u, warnings=(*u.warnings, *self._finish(u))) for u in undone)
+
+    def _finish(self, done: Applied | Undone) -> list[str]:
+        """Write the files of a committed run."""
+        warnings = self.write(done.companions, done.roots)
+        self.written.extend(done.pending)
+        return warnings
+
+    def write(self, companions: Sequence[Companion], roots: Sequence[str]) -> list[str]:
+        """Write covers and sidecars; returns a sentence for each that could not be written."""
+        return write_companions(companions, roots, self.settings) if self.writes_files else []
+
+    def forget_written(self) -> None:
+        """Drop the pending rows whose files are there; the caller holds the transaction."""
+        if self.written:
+            remove_pending(self.conn, self.written)
+            self.written.clear()
+
+    def recover(self) -> None:
+        """Write what an interrupted run has still to write."""
+        with self.translated():
+            if self.schema.has_history:
+                recover(self)
+
+    def close(self) -> None:
+        """Leave no pending row behind; the connection stays the caller's."""
+        if self.written:
+            self.transaction(self.forget_written)
+
+    def transaction(self, work: Callable[[], T]) -> T:
+        """Run `work` in one write transaction: committed as a whole, or rolled back."""
+        with self.translated():
+            self.conn.execute("begin immediate")
+            try:
+                result = work()
+                self.conn.execute("commit")
+            except BaseException:
+                if self.conn.in_transaction:
+                    self.conn.execute("rollback")
+                raise
+            return result
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours, with the database's name."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise translate(error, self.database) from error

@@ -1,0 +1,163 @@
+"""Undo of a run or a job: one transaction, recorded as a run itself, sidecars and covers with it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import UnknownRow
+from ..model import Brief, SidecarReading, Target
+from ..parsers.sidecar import file_sidecar_path, parse_sidecar
+from ..settings import Settings
+from ..store.history import Entry, Run, RunHeader, from_cell, load_blob, load_run, mark_undone, record_run
+from ..store.review import recompute_review
+from ..store.schema import LibrarySchema, exact_text
+from ..store.search import index_book, index_series, unindex_book
+from ..store.snapshot import load_brief
+from ..store.times import now
+from ..store.undo import FILE_FIELDS, Undo
+from .applying import By
+from .companions import (
+    Companion,
+    draft_sidecars,
+    note_seen,
+    present_bytes,
+    record_companions,
+    sha256_of,
+    sidecar_path_of_book,
+    sidecars_to_write,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What an undo did; `companions` are to be written after the commit, as for `Applied`."""
+
+    run_id: int
+    undo_of: int
+    target: Target
+    entries: tuple[Entry, ...]
+    companions: tuple[Companion, ...] = ()
+    pending: tuple[int, ...] = ()
+    roots: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def load_undo(conn: sqlite3.Connection, schema: LibrarySchema, run_id: int) -> Run:
+    """Return a run that can be undone now. Raises `UnknownRow`, `Conflict`, `UndoConflict`."""
+    if not schema.has_history:
+        raise UnknownRow(f"There is no run {run_id}.")
+    with exact_text(conn):
+        run = load_run(conn, run_id)
+        Undo(conn, schema, run, now()).check()
+        return run
+
+
+def undo_run(
+    conn: sqlite3.Connection, schema: LibrarySchema, run_id: int, settings: Settings, by: By
+) -> Undone:
+    """Undo a run; the caller holds the write transaction. Raises as `load_undo`; then nothing was written."""
+    run = load_undo(conn, schema, run_id)
+    started_at = now()
+    with exact_text(conn):
+        before = _brief(conn, run.target)
+        undo = Undo(conn, schema, run, started_at)
+        if before is not None and before.book is not None and _made(run, "books", before.book.id):
+            unindex_book(conn, schema, before.book.id)
+        undo.apply()
+        brief = _brief(conn, run.target)
+        _index(conn, schema, before, brief)
+        companions, warnings = _companions(conn, schema, run, brief, settings)
+        header = RunHeader(run.target, run.mode, "", by.via, by.actor, by.job_id, started_at, undo_of=run.id)
+        removed = sum(
+            e.field == "row" and e.new is None and e.table in ("books", "files") for e in undo.entries
+        )
+        new_id = record_run(conn, header, undo.entries, changed=len(undo.entries) - removed, removed=removed)
+        mark_undone(conn, run.id, new_id)
+        pending = record_companions(conn, new_id, companions)
+        roots = (brief or before).roots if brief or before else ()  # type: ignore[union-attr]
+        return Undone(
+            new_id,
+            run.id,
+            run.target,
+            tuple(undo.entries),
+            tuple(companions),
+            tuple(pending),
+            roots,
+            tuple(warnings),
+        )
+
+
+def _brief(conn: sqlite3.Connection, target: Target) -> Brief | None:
+    try:
+        return load_brief(conn, target)
+    except UnknownRow:
+        return None
+
+
+def _made(run: Run, table: str, pk: int) -> bool:
+    return any((e.table, e.pk, e.field) == (table, pk, "row") and e.old is None for e in run.entries)
+
+
+def _index(
+    conn: sqlite3.Connection, schema: LibrarySchema, before: Brief | None, after: Brief | None
+) -> None:
+    """Make the search rows of the book and of its series right, and the review state of its files."""
+    series: set[int] = set()
+    for brief in (before, after):
+        if brief is not None and brief.book is not None and schema.has("book_series"):
+            rows = conn.execute("select series_id from book_series where book_id = ?", (brief.book.id,))
+            series.update(r[0] for r in rows)
+    if after is not None and after.book is not None:
+        index_book(conn, schema, after.book.id)
+        recompute_review(conn, schema, [f.id for f in after.files])
+    for series_id in sorted(series):
+        index_series(conn, schema, series_id)
+
+
+def _companions(
+    conn: sqlite3.Connection, schema: LibrarySchema, run: Run, brief: Brief | None, settings: Settings
+) -> tuple[list[Companion], list[str]]:
+    """Return the covers and sidecars to put back, and the sidecars to write anew."""
+    if brief is None or brief.book is None:
+        return [], []
+    restored, warnings = _restored_files(conn, run, brief, settings)
+    taken = {c.path for c in restored}
+    mains = [f for f in brief.files if f.is_main]
+    paths = [file_sidecar_path(f.path) for f in mains]
+    if mains:
+        paths.append(sidecar_path_of_book(brief, settings))
+    found = dict(_sidecars_on_disk(paths, brief, settings))
+    drafts = draft_sidecars(conn, schema, brief, mains, found, settings, has_changes=True)
+    drafts = [d for d in drafts if d.path not in taken and d.found is not None]
+    written = sidecars_to_write(drafts, has_changes=True)
+    note_seen(conn, drafts, written, frozenset())
+    return [*restored, *written], warnings
+
+
+def _sidecars_on_disk(
+    paths: list[str], brief: Brief, settings: Settings
+) -> Iterator[tuple[str, SidecarReading]]:
+    for path in paths:
+        data = present_bytes(path, brief.roots, settings)
+        if data is not None:
+            yield path, parse_sidecar(data, path, settings.limits)
+
+
+def _restored_files(
+    conn: sqlite3.Connection, run: Run, brief: Brief, settings: Settings
+) -> tuple[list[Companion], list[str]]:
+    """Return the replaced files whose place still holds what the run wrote."""
+    restored, warnings = [], []
+    for entry in run.entries:
+        if entry.field not in FILE_FIELDS or entry.old is None:
+            continue
+        old, new = from_cell(entry.old), from_cell(entry.new)
+        data, present = load_blob(conn, old["sha256"]), present_bytes(old["path"], brief.roots, settings)
+        if data is None or present is None or sha256_of(present) != new["sha256"]:
+            warnings.append(f"{json.dumps(old['path'])} was changed since and stays as it is")
+            continue
+        restored.append(Companion(old["path"], entry.field.removesuffix("_file"), data, present))
+    return restored, warnings

@@ -1,0 +1,306 @@
+"""Writes a plan's changes to the library's tables, inside the caller's transaction.
+
+Every function returns the history entries of what it wrote. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import Any
+
+from ..fields import BY_NAME, Field, Kind, Level
+from ..model import (
+    EMPTY,
+    Author,
+    Change,
+    Chapter,
+    CoverImage,
+    FileStat,
+    Identifier,
+    Reason,
+    RowImage,
+    SeriesEntry,
+    Snapshot,
+    Stored,
+    Target,
+    Value,
+)
+from .entities import EntityRows
+from .history import Entry
+from .removal import DoomedRow, remove_rows
+from .schema import LibrarySchema
+from .snapshot import load_list
+from .times import date_to_stored, to_stored
+
+MARK = ".mark"
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What the writing functions share during one transaction."""
+
+    conn: sqlite3.Connection
+    schema: LibrarySchema
+    entities: EntityRows
+    timestamp: str
+    cover_names: Mapping[int, str]  # file id -> base name of the cover image that the run will leave
+
+
+def apply_changes(writing: Writing, snapshot: Snapshot, changes: Sequence[Change]) -> list[Entry]:
+    """Write field changes: one UPDATE a row for its columns, lists replaced as a whole."""
+    entries: list[Entry] = []
+    metadata = [c for c in changes if c.field in BY_NAME]
+    ordered = sorted(metadata, key=lambda c: (c.table, c.pk))
+    for (table, pk), group in groupby(ordered, key=lambda c: (c.table, c.pk)):
+        stored = snapshot.book if table == "books" else snapshot.files[pk]
+        columns: dict[str, Any] = {}
+        for change in group:
+            field = BY_NAME[change.field]
+            before = stored.get(field.name, EMPTY)
+            entries.append(_write_field(writing, field, pk, change, before, columns))
+            if before.marked:
+                unmark(writing.conn, field.level, pk, field.name)
+                entries.append(mark_entry(table, pk, field.name, was=1, now=0))
+        update_row(writing, table, pk, columns)
+    entries.extend(_promote(writing, c) for c in changes if c.field == "file_role")
+    return entries
+
+
+def _write_field(
+    writing: Writing, field: Field, pk: int, change: Change, stored: Stored, columns: dict[str, Any]
+) -> Entry:
+    """Write one field's list rows, or add its columns to `columns`."""
+    new = change.new
+    if field.is_list:
+        replace_list(writing, field, pk, new, change.new_source)
+        raw: Any = load_list(writing.conn, field, pk)[1]
+    else:
+        raw, written = scalar_columns(writing, field, pk, new)
+        columns.update(written)
+    if field.source_column:
+        columns[field.source_column] = change.new_source
+    return Entry(
+        change.table,
+        pk,
+        field.name,
+        stored.raw,
+        change.old_source,
+        raw,
+        change.new_source,
+        change.reason.value,
+    )
+
+
+def scalar_columns(writing: Writing, field: Field, pk: int, value: Value) -> tuple[Any, dict[str, Any]]:
+    """Return a scalar's raw value for history, and the columns that hold it."""
+    assert field.column is not None
+    if field.kind is Kind.PUBLISHER:
+        if value is None:
+            return None, {"publisher_id": None}
+        publisher_id = writing.entities.id_of("publishers", str(value), None)
+        return {"id": publisher_id, "name": value}, {"publisher_id": publisher_id}
+    if field.kind is Kind.COVER:
+        return _cover_columns(writing.cover_names.get(pk), value)
+    raw = _raw_scalar(value)
+    return raw, {field.column: raw}
+
+
+def _raw_scalar(value: Value) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, date):
+        return date_to_stored(value)
+    return value
+
+
+def _cover_columns(name: str | None, value: Value) -> tuple[Any, dict[str, Any]]:
+    page = value.page if isinstance(value, CoverImage) else None
+    mime = value.mime if isinstance(value, CoverImage) else None
+    name = name if isinstance(value, CoverImage) else None
+    columns = {"cover_image_filename": name, "cover_mime_type": mime, "cover_page": page}
+    return {"filename": name, "mime": mime, "page": page}, columns
+
+
+def update_row(writing: Writing, table: str, pk: int, columns: Mapping[str, Any]) -> None:
+    """Set columns and `updated_at`; the latter alone when only lists changed."""
+    values = {**columns, "updated_at": writing.timestamp}
+    present = {c: v for c, v in values.items() if writing.schema.has(table, c)}
+    assignments = ", ".join(f"{column} = ?" for column in present)
+    writing.conn.execute(f"update {table} set {assignments} where id = ?", (*present.values(), pk))
+
+
+def replace_list(writing: Writing, field: Field, owner_id: int, value: Any, source: str | None) -> None:
+    """Delete a list's rows and insert the new ones: together with the source, or not at all."""
+    writing.conn.execute(f"delete from {field.link_table} where {field.owner_column} = ?", (owner_id,))
+    insert_list(writing, field, owner_id, value or (), source)
+
+
+def insert_list(writing: Writing, field: Field, owner_id: int, value: Any, source: str | None) -> None:
+    insert = _INSERTERS[field.kind]
+    insert(writing, field, owner_id, value, source)
+
+
+def _insert_authors(
+    writing: Writing, field: Field, owner_id: int, value: Sequence[Author], source: str | None
+) -> None:
+    writing.conn.executemany(
+        "insert into authors (book_id, person_id, sort_order, role) values (?, ?, ?, ?)",
+        [
+            (
+                owner_id,
+                writing.entities.id_of("persons", a.name, source, sort_hint=a.sort_name),
+                order,
+                a.role,
+            )
+            for order, a in enumerate(value, 1)
+        ],
+    )
+
+
+def _insert_people(
+    writing: Writing, field: Field, owner_id: int, value: Sequence[str], source: str | None
+) -> None:
+    writing.conn.executemany(
+        "insert into narrators (file_id, person_id, sort_order) values (?, ?, ?)",
+        [
+            (owner_id, writing.entities.id_of("persons", name, source), order)
+            for order, name in enumerate(value, 1)
+        ],
+    )
+
+
+def _insert_terms(
+    writing: Writing, field: Field, owner_id: int, value: Sequence[str], source: str | None
+) -> None:
+    assert field.entity is not None
+    writing.conn.executemany(
+        f"insert into {field.link_table} (book_id, {field.entity.id_column}) values (?, ?)",
+        [(owner_id, writing.entities.id_of(field.entity.table, name, source)) for name in value],
+    )
+
+
+def _insert_series(
+    writing: Writing, field: Field, owner_id: int, value: Sequence[SeriesEntry], source: str | None
+) -> None:
+    optional = [
+        c for c in ("series_number_end", "series_number_unit") if writing.schema.has("book_series", c)
+    ]
+    columns = ["book_id", "series_id", "sort_order", "series_number", *optional]
+    for order, entry in enumerate(value, 1):
+        series_id = writing.entities.id_of("series", entry.name, source)
+        extra = {"series_number_end": entry.number_end, "series_number_unit": entry.unit}
+        values = (owner_id, series_id, order, entry.number, *(extra[c] for c in optional))
+        writing.conn.execute(
+            f"insert into book_series ({', '.join(columns)}) values ({', '.join('?' * len(columns))})", values
+        )
+
+
+def _insert_identifiers(
+    writing: Writing, field: Field, owner_id: int, value: Sequence[Identifier], source: str | None
+) -> None:
+    writing.conn.executemany(
+        """
+        insert into file_identifiers (created_at, updated_at, file_id, type, value, source)
+        values (?, ?, ?, ?, ?, ?)
+        """,
+        [(writing.timestamp, writing.timestamp, owner_id, i.type, i.value, source or "") for i in value],
+    )
+
+
+def _insert_chapters(
+    writing: Writing, field: Field, owner_id: int, value: Sequence[Chapter], source: str | None
+) -> None:
+    _insert_chapter_level(writing, owner_id, None, value)
+
+
+def _insert_chapter_level(
+    writing: Writing, file_id: int, parent_id: int | None, chapters: Sequence[Chapter]
+) -> None:
+    """Insert siblings; those without children in one go."""
+    statement = """
+        insert into chapters (
+            created_at, updated_at, file_id, parent_id, sort_order, title,
+            start_page, start_timestamp_ms, href
+        )
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    """
+
+    def values(order: int, c: Chapter) -> tuple[Any, ...]:
+        stamp = writing.timestamp
+        return (stamp, stamp, file_id, parent_id, order, c.title, c.start_page, c.start_timestamp_ms, c.href)
+
+    leaves = [values(order, c) for order, c in enumerate(chapters) if not c.children]
+    writing.conn.executemany(statement, leaves)
+    for order, chapter in enumerate(chapters):
+        if chapter.children:
+            row_id = writing.conn.execute(statement, values(order, chapter)).lastrowid
+            _insert_chapter_level(writing, file_id, row_id, chapter.children)
+
+
+_INSERTERS: dict[Kind, Callable[[Writing, Field, int, Any, str | None], None]] = {
+    Kind.AUTHORS: _insert_authors,
+    Kind.PEOPLE: _insert_people,
+    Kind.TERMS: _insert_terms,
+    Kind.SERIES: _insert_series,
+    Kind.IDENTIFIERS: _insert_identifiers,
+    Kind.CHAPTERS: _insert_chapters,
+}
+
+
+def _promote(writing: Writing, change: Change) -> Entry:
+    """Make a supplement the book's main file; like Shisho, without touching `updated_at`."""
+    writing.conn.execute("update files set file_role = ? where id = ?", (change.new, change.pk))
+    return Entry("files", change.pk, "file_role", change.old, None, change.new, None, change.reason.value)
+
+
+def apply_removals(conn: sqlite3.Connection, doomed: Sequence[DoomedRow]) -> list[Entry]:
+    """Remove rows children first; each is kept whole in its history entry."""
+    remove_rows(conn, doomed)
+    return [
+        Entry(d.table, d.pk, d.column or "row", dict(d.image.columns), None, None, None, Reason.REMOVED.value)
+        for d in doomed
+    ]
+
+
+def mark_entry(table: str, pk: int, field: str, *, was: int, now: int) -> Entry:
+    """Return the history entry of a manual mark that came or went; its field is `<field>.mark`."""
+    return Entry(table, pk, field + MARK, was, None, now, None, Reason.SOURCE_CORRECTED.value)
+
+
+def unmark(conn: sqlite3.Connection, level: Level, pk: int, field: str) -> None:
+    conn.execute(
+        "delete from resync_manual where table_name = ? and row_pk = ? and field = ?",
+        (level.value, pk, field),
+    )
+
+
+def mark(conn: sqlite3.Connection, level: Level, pk: int, field: str) -> None:
+    conn.execute(
+        "insert or ignore into resync_manual (table_name, row_pk, field) values (?, ?, ?)",
+        (level.value, pk, field),
+    )
+
+
+def keep_stat(conn: sqlite3.Connection, schema: LibrarySchema, file_id: int, stat: FileStat) -> None:
+    """Store a file's size and time as found; a stale fingerprint goes.
+
+    Bookkeeping: no history, no `updated_at`.
+    """
+    columns = {"filesize_bytes": stat.size_bytes, "file_modified_at": to_stored(stat.mtime_ns)}
+    present = {c: v for c, v in columns.items() if schema.has("files", c)}
+    assignments = ", ".join(f"{c} = ?" for c in present)
+    conn.execute(f"update files set {assignments} where id = ?", (*present.values(), file_id))
+    if schema.has("file_fingerprints"):
+        conn.execute("delete from file_fingerprints where file_id = ?", (file_id,))
+
+
+def row_images(conn: sqlite3.Connection, target: Target) -> tuple[RowImage, ...]:
+    """Return the target's row as stored now; none when it is gone."""
+    rows: Iterable[sqlite3.Row] = conn.execute(
+        f"select * from {Level(target.table).value} where id = ?", (target.pk,)
+    )
+    return tuple(RowImage(tuple(zip(r.keys(), r, strict=True))) for r in rows)

@@ -1,0 +1,110 @@
+"""Find-or-create of persons, series, genres, tags and publishers (spec section 8)."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from ..fields import ENTITIES, PERSON, SERIES, Entity
+from ..model import Identities, Identity, folded
+from ..normalize.names import sort_name
+from ..normalize.titles import sort_title
+from ..sources import FILEPATH, rank
+from .history import Entry
+from .schema import LibrarySchema
+from .search import insert_entity, unindex_entity
+from .snapshot import find_entity
+
+_BY_TABLE = {entity.table: entity for entity in ENTITIES}
+
+
+@dataclass(slots=True)
+class EntityRows:
+    """The named rows of one library during one transaction.
+
+    `created` and `improved` are history entries: rows that were made, and series whose source rose.
+    """
+
+    conn: sqlite3.Connection
+    schema: LibrarySchema
+    library_id: int
+    timestamp: str
+    known: dict[tuple[str, str], Identity]
+    created: list[Entry] = field(default_factory=list)
+    improved: list[Entry] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls,
+        conn: sqlite3.Connection,
+        schema: LibrarySchema,
+        library_id: int,
+        timestamp: str,
+        known: Identities,
+    ) -> EntityRows:
+        return cls(conn, schema, library_id, timestamp, dict(known.rows))
+
+    def id_of(self, table: str, name: str, source: str | None, *, sort_hint: str | None = None) -> int:
+        """Return the row that a name means, made when there is none; a series' source only rises."""
+        key = (table, folded(name))
+        identity = self.known.get(key)
+        if identity is None:
+            identity = find_entity(self.conn, self.schema, self.library_id, table, name.strip())
+        if identity is None:
+            identity = self._create(_BY_TABLE[table], name.strip(), source, sort_hint)
+        elif table == "series" and rank(source) < rank(identity.source):
+            identity = self._improve(identity, source)
+        self.known[key] = identity
+        return identity.id
+
+    def _create(self, entity: Entity, name: str, source: str | None, sort_hint: str | None) -> Identity:
+        columns: dict[str, object] = {
+            "created_at": self.timestamp,
+            "updated_at": self.timestamp,
+            "library_id": self.library_id,
+            "name": name,
+        }
+        if entity is PERSON:
+            columns["sort_name"] = sort_hint or sort_name(name)
+            columns["sort_name_source"] = FILEPATH
+        elif entity is SERIES:
+            columns["name_source"] = source or FILEPATH
+            columns["sort_name"] = sort_title(name)
+            columns["sort_name_source"] = FILEPATH
+        marks = ", ".join("?" * len(columns))
+        row_id = self.conn.execute(
+            f"insert into {entity.table} ({', '.join(columns)}) values ({marks})", tuple(columns.values())
+        ).lastrowid
+        assert row_id is not None
+        if entity is not SERIES:  # a series' row tells of its books, and is written with them
+            insert_entity(self.conn, self.schema, entity, row_id)
+        self.created.append(
+            Entry(entity.table, row_id, "row", None, None, {"id": row_id, "name": name}, source, "new_value")
+        )
+        return Identity(row_id, name, source if entity is SERIES else None)
+
+    def _improve(self, identity: Identity, source: str | None) -> Identity:
+        self.conn.execute(
+            "update series set name_source = ?, updated_at = ? where id = ?",
+            (source, self.timestamp, identity.id),
+        )
+        self.improved.append(
+            Entry(
+                "series",
+                identity.id,
+                "name_source",
+                identity.source,
+                identity.source,
+                source,
+                source,
+                "better_source",
+            )
+        )
+        return Identity(identity.id, identity.name, source)
+
+
+def forget_entity(conn: sqlite3.Connection, schema: LibrarySchema, table: str, pk: int) -> None:
+    """Remove a named row and its full-text row."""
+    entity = _BY_TABLE[table]
+    unindex_entity(conn, schema, entity, pk)
+    conn.execute(f"delete from {entity.table} where id = ?", (pk,))

@@ -1,0 +1,71 @@
+"""What the library knows around a missing file, for whoever judges whether its disk is there."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..model import FileRow
+from .schema import exact_text, sql_text
+
+_SAMPLE = 50  # from either end of the root's files in path order
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBelow:
+    """Other files below a root, and for each folder down to the file how many books lie below it (at
+    most 2 are counted); all in stored form."""
+
+    files: tuple[str, ...]
+    books: Mapping[str, int]
+
+
+def known_below(conn: sqlite3.Connection, library_id: int, root: str, file: FileRow) -> KnownBelow:
+    with exact_text(conn):
+        found: dict[str, None] = {}
+        for direction in ("asc", "desc"):
+            rows = conn.execute(
+                f"""
+                select filepath
+                from files
+                where library_id = ?
+                    and filepath > cast(? as text)
+                    and filepath < cast(? as text)
+                    and id <> ?
+                order by filepath {direction}
+                limit {_SAMPLE}
+                """,
+                (library_id, *_range(root), file.id),
+            )
+            found.update((r[0], None) for r in rows)
+        folders = _folders_between(root, file.path)
+        return KnownBelow(tuple(found), {f: _books_below(conn, library_id, f) for f in folders})
+
+
+def _range(folder: str) -> tuple[str | bytes, str | bytes]:
+    return sql_text(folder + "/"), sql_text(folder + "0")  # "0" follows "/" in byte order
+
+
+def _folders_between(root: str, path: str) -> list[str]:
+    folders = []
+    folder = path.rpartition("/")[0]
+    while len(folder) > len(root):
+        folders.append(folder)
+        folder = folder.rpartition("/")[0]
+    return folders
+
+
+def _books_below(conn: sqlite3.Connection, library_id: int, folder: str) -> int:
+    rows = conn.execute(
+        """
+        select distinct book_id
+        from files
+        where library_id = ?
+            and filepath > cast(? as text)
+            and filepath < cast(? as text)
+        limit 2
+        """,
+        (library_id, *_range(folder)),
+    )
+    return len(rows.fetchall())

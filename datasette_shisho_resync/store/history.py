@@ -1,0 +1,248 @@
+"""Writes and reads what was done: runs, their changes, jobs, and the bytes that undo needs.
+
+A change's old and new value are kept as the columns hold them; lists and rows as JSON, complete
+enough to put them back with their ids. Undecodable bytes survive as escaped surrogates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import UnknownRow
+from ..model import Target
+from .schema import sql_text
+from .times import now
+
+_BYTES = "$hex"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of history: a field of a row, or with field `row` a whole row that came or went."""
+
+    table: str
+    pk: int
+    field: str
+    old: Any
+    old_source: str | None
+    new: Any
+    new_source: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunHeader:
+    """Who ran what on which row; `via` is `web`, `api`, `cli` or `job`."""
+
+    target: Target
+    mode: str
+    plan: str
+    via: str
+    actor: str | None = None
+    job_id: int | None = None
+    started_at: str = ""
+    kept: int = 0
+    failed: int = 0
+    undo_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A recorded run as undo needs it."""
+
+    id: int
+    target: Target
+    mode: str
+    undone_by: int | None
+    entries: tuple[Entry, ...]
+
+
+def record_run(
+    conn: sqlite3.Connection, header: RunHeader, entries: Sequence[Entry], *, changed: int, removed: int
+) -> int:
+    """Write a run and its entries; returns its id."""
+    run_id = conn.execute(
+        """
+        insert into resync_runs (
+            job_id, started_at, finished_at, actor, via, target_table, target_pk,
+            mode, plan, changed, kept, removed, failed, undo_of
+        )
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            header.job_id,
+            header.started_at or now(),
+            now(),
+            header.actor,
+            header.via,
+            header.target.table,
+            header.target.pk,
+            header.mode,
+            header.plan,
+            changed,
+            header.kept,
+            removed,
+            header.failed,
+            header.undo_of,
+        ),
+    ).lastrowid
+    assert run_id is not None
+    conn.executemany(
+        """
+        insert into resync_changes (
+            run_id, table_name, row_pk, field, old_value, old_source, new_value, new_source, reason
+        )
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        [
+            (
+                run_id,
+                e.table,
+                e.pk,
+                e.field,
+                as_cell(e.old),
+                e.old_source,
+                as_cell(e.new),
+                e.new_source,
+                e.reason,
+            )
+            for e in entries
+        ],
+    )
+    return run_id
+
+
+def as_cell(value: Any) -> Any:
+    """Return what a history cell holds: structures as JSON, undecodable text as its bytes."""
+    if isinstance(value, (dict, list, tuple)):
+        return json.dumps(value, default=_encoded, separators=(",", ":"))
+    return sql_text(value) if isinstance(value, str) else value
+
+
+def _encoded(value: object) -> object:
+    if isinstance(value, bytes):
+        return {_BYTES: value.hex()}
+    raise TypeError(type(value).__name__)
+
+
+def from_cell(text: str) -> Any:
+    """Return the structure that a history cell holds. Raises `ValueError` on anything else."""
+    return json.loads(text, object_hook=_decoded)
+
+
+def _decoded(value: dict[str, Any]) -> Any:
+    return bytes.fromhex(value[_BYTES]) if set(value) == {_BYTES} else value
+
+
+def load_run(conn: sqlite3.Connection, run_id: int) -> Run:
+    """Raises `UnknownRow`."""
+    row = conn.execute(
+        "select id, target_table, target_pk, mode, undone_by from resync_runs where id = ?", (run_id,)
+    ).fetchone()
+    if row is None:
+        raise UnknownRow(f"There is no run {run_id}.")
+    entries = conn.execute(
+        """
+        select table_name, row_pk, field, old_value, old_source, new_value, new_source, reason
+        from resync_changes
+        where run_id = ?
+        order by id
+        """,
+        (run_id,),
+    )
+    return Run(row[0], Target(row[1], row[2]), row[3], row[4], tuple(Entry(*e) for e in entries))
+
+
+def mark_undone(conn: sqlite3.Connection, run_id: int, undone_by: int) -> None:
+    conn.execute("update resync_runs set undone_by = ? where id = ?", (undone_by, run_id))
+
+
+def keep_blob(conn: sqlite3.Connection, data: bytes) -> str:
+    """Keep bytes once; returns their SHA-256."""
+    digest = hashlib.sha256(data).hexdigest()
+    conn.execute("insert or ignore into resync_blobs (sha256, data) values (?, ?)", (digest, data))
+    return digest
+
+
+def load_blob(conn: sqlite3.Connection, sha256: str) -> bytes | None:
+    row = conn.execute("select data from resync_blobs where sha256 = ?", (sha256,)).fetchone()
+    return bytes(row[0]) if row else None
+
+
+def list_runs(conn: sqlite3.Connection, target: Target | None, *, limit: int = 1000) -> list[dict[str, Any]]:
+    """Return runs, newest first; those of a book include those of its files."""
+    where = ""
+    values: list[Any] = []
+    if target is not None:
+        where = "where (target_table = ? and target_pk = ?)"
+        values = [target.table, target.pk]
+        if target.table == "books":
+            where += " or (target_table = 'files' and target_pk in (select id from files where book_id = ?))"
+            values.append(target.pk)
+    rows = conn.execute(f"select * from resync_runs {where} order by id desc limit ?", [*values, limit])
+    return [dict(zip(r.keys(), r, strict=True)) for r in rows]
+
+
+def forget_runs(conn: sqlite3.Connection, before: str) -> int:
+    """Delete runs that finished before a stored time, with what only they need; returns how many."""
+    conn.execute(
+        "delete from resync_changes where run_id in (select id from resync_runs where finished_at < ?)",
+        (before,),
+    )
+    forgotten = conn.execute("delete from resync_runs where finished_at < ?", (before,)).rowcount
+    conn.execute(
+        """
+        delete from resync_blobs
+        where not exists (
+            select 1
+            from resync_changes
+            where instr(coalesce(old_value, ''), resync_blobs.sha256)
+                or instr(coalesce(new_value, ''), resync_blobs.sha256)
+        )
+        """
+    )
+    return forgotten
+
+
+def start_job(conn: sqlite3.Connection, kind: str, mode: str, actor: str | None = None) -> int:
+    job_id = conn.execute(
+        """
+        insert into resync_jobs (kind, state, mode, actor, started_at)
+        values (?, 'running', ?, ?, ?)
+        """,
+        (kind, mode, actor, now()),
+    ).lastrowid
+    assert job_id is not None
+    return job_id
+
+
+def finish_job(
+    conn: sqlite3.Connection, job_id: int, state: str, counts: Mapping[str, int], errors: Sequence[Any]
+) -> None:
+    """Close a job; `counts` are columns of `resync_jobs`."""
+    assignments = "".join(f", {name} = ?" for name in counts)
+    conn.execute(
+        f"update resync_jobs set state = ?, finished_at = ?, errors = ?{assignments} where id = ?",
+        (state, now(), json.dumps(errors), *counts.values(), job_id),
+    )
+
+
+def runs_of_job(conn: sqlite3.Connection, job_id: int) -> list[int]:
+    """Return a job's runs that are not undone, newest first. Raises `UnknownRow`."""
+    if conn.execute("select 1 from resync_jobs where id = ?", (job_id,)).fetchone() is None:
+        raise UnknownRow(f"There is no job {job_id}.")
+    rows = conn.execute(
+        """
+        select id
+        from resync_runs
+        where job_id = ? and undone_by is null and undo_of is null
+        order by id desc
+        """,
+        (job_id,),
+    )
+    return [r[0] for r in rows]

@@ -1,0 +1,149 @@
+"""Libraries, their paths, and the rows that a scan makes or moves."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import BadRequest
+from .schema import LibrarySchema, sql_text
+from .times import now
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryRow:
+    """A library with its folders, in stored form."""
+
+    id: int
+    name: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file's row as a scan compares it; `modified_at` as stored."""
+
+    id: int
+    book_id: int
+    path: str
+    role: str
+    file_type: str
+    size_bytes: int
+    modified_at: str | None
+
+
+def load_libraries(conn: sqlite3.Connection) -> tuple[LibraryRow, ...]:
+    rows = conn.execute("select id, name from libraries order by id").fetchall()
+    return tuple(LibraryRow(r[0], r[1], _paths(conn, r[0])) for r in rows)
+
+
+def _paths(conn: sqlite3.Connection, library_id: int) -> tuple[str, ...]:
+    rows = conn.execute(
+        "select filepath from library_paths where library_id = ? order by id", (library_id,)
+    )
+    return tuple(r[0] for r in rows)
+
+
+def choose_library(libraries: Sequence[LibraryRow], name: str | None, paths: Sequence[str]) -> LibraryRow:
+    """Return the library to scan: the named one, else the one that has the paths, else the only one,
+    else one called `Library`; with id 0 when it does not exist yet.
+
+    Raises `BadRequest` when the paths belong to different libraries, or to another than the named one.
+    """
+    holders = {lib.id: lib for lib in libraries for p in paths if any(holds(root, p) for root in lib.paths)}
+    if len(holders) > 1:
+        raise BadRequest("The folders belong to different libraries: scan them one by one.")
+    holder = next(iter(holders.values()), None)
+    if name is not None:
+        named = next((lib for lib in libraries if lib.name == name), LibraryRow(0, name, ()))
+        if holder is not None and holder.id != named.id:
+            raise BadRequest(f"The folder belongs to the library {holder.name!r}, not {name!r}.")
+        return named
+    if holder is not None:
+        return holder
+    if len(libraries) == 1:
+        return libraries[0]
+    return next((lib for lib in libraries if lib.name == "Library"), LibraryRow(0, "Library", ()))
+
+
+def holds(root: str, path: str) -> bool:
+    root = root.rstrip("/")
+    return path == root or path.startswith(root + "/")
+
+
+def make_library(conn: sqlite3.Connection, schema: LibrarySchema, name: str) -> int:
+    columns: dict[str, Any] = {"name": name, "created_at": now(), "updated_at": now()}
+    if schema.has("libraries", "cover_aspect_ratio"):
+        columns["cover_aspect_ratio"] = "book"
+    if schema.has("libraries", "organize_file_structure"):
+        columns["organize_file_structure"] = 0  # we rename nothing, and a Shisho should not either
+    return insert(conn, "libraries", columns)
+
+
+def add_path(conn: sqlite3.Connection, library_id: int, path: str) -> None:
+    conn.execute(
+        """
+        insert into library_paths (created_at, updated_at, library_id, filepath)
+        values (?, ?, ?, cast(? as text))
+        """,
+        (now(), now(), library_id, sql_text(path)),
+    )
+
+
+def known_files(conn: sqlite3.Connection, library_id: int, folder: str) -> Iterator[KnownFile]:
+    """Yield the rows of all files below a folder."""
+    rows = conn.execute(
+        """
+        select id, book_id, filepath, file_role, file_type, filesize_bytes, file_modified_at
+        from files
+        where library_id = ? and filepath > cast(? as text) and filepath < cast(? as text)
+        """,
+        (library_id, sql_text(folder.rstrip("/") + "/"), sql_text(folder.rstrip("/") + "0")),
+    )
+    for row in rows:
+        yield KnownFile(row[0], int(row[1]), row[2], row[3], row[4] or "", row[5] or 0, row[6])
+
+
+def find_book(conn: sqlite3.Connection, library_id: int, path: str) -> int | None:
+    row = conn.execute(
+        "select id from books where filepath = cast(? as text) and library_id = ?",
+        (sql_text(path), library_id),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def insert(conn: sqlite3.Connection, table: str, columns: Mapping[str, Any]) -> int:
+    """Insert a row of a library table and return its id; undecodable text goes in byte for byte."""
+    marks = ["cast(? as text)" if isinstance(v, str) else "?" for v in columns.values()]
+    values = [sql_text(v) if isinstance(v, str) else v for v in columns.values()]
+    row_id = conn.execute(
+        f"insert into {table} ({', '.join(columns)}) values ({', '.join(marks)})", values
+    ).lastrowid
+    assert row_id is not None
+    return row_id
+
+
+def fingerprint(conn: sqlite3.Connection, file_id: int) -> str | None:
+    row = conn.execute(
+        "select value from file_fingerprints where file_id = ? and algorithm = 'sha256'", (file_id,)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def main_paths(conn: sqlite3.Connection, book_id: int) -> tuple[str, ...]:
+    rows = conn.execute(
+        "select filepath from files where book_id = ? and file_role = 'main' order by id", (book_id,)
+    )
+    return tuple(r[0] for r in rows)
+
+
+def set_path(conn: sqlite3.Connection, table: str, pk: int, path: str) -> None:
+    conn.execute(f"update {table} set filepath = cast(? as text) where id = ?", (sql_text(path), pk))
+
+
+def is_own_library(conn: sqlite3.Connection) -> bool:
+    """Tell whether the database was made by us and not by a Shisho server."""
+    row = conn.execute("select 1 from sqlite_master where name = 'bun_migrations'").fetchone()
+    return row is None

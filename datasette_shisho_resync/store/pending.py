@@ -1,0 +1,57 @@
+"""Companion files that a committed run has still to write, and sidecars as last read or written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .schema import sql_text
+from .times import now
+
+COVER, SIDECAR = "cover", "sidecar"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A file to be written: `path` in stored form, `sha256` of what it will hold, `old_sha256` of what
+    it held when the run was planned (None: nothing)."""
+
+    id: int
+    run_id: int
+    path: str
+    kind: str
+    sha256: str
+    old_sha256: str | None
+
+
+def add_pending(
+    conn: sqlite3.Connection, run_id: int, path: str, kind: str, sha256: str, old_sha256: str | None
+) -> int:
+    row_id = conn.execute(
+        """
+        insert into resync_pending (run_id, path, kind, sha256, old_sha256)
+        values (?, cast(? as text), ?, ?, ?)
+        """,
+        (run_id, sql_text(path), kind, sha256, old_sha256),
+    ).lastrowid
+    assert row_id is not None
+    return row_id
+
+
+def load_pending(conn: sqlite3.Connection) -> tuple[Pending, ...]:
+    rows = conn.execute("select id, run_id, path, kind, sha256, old_sha256 from resync_pending order by id")
+    return tuple(Pending(*row) for row in rows)
+
+
+def remove_pending(conn: sqlite3.Connection, ids: Iterable[int]) -> None:
+    conn.executemany("delete from resync_pending where id = ?", [(i,) for i in ids])
+
+
+def note_sidecars(conn: sqlite3.Connection, path: str, hashes: Sequence[str]) -> None:
+    """Remember a sidecar's contents as no news; what was remembered of this path before is forgotten."""
+    conn.execute("delete from resync_sidecars where path = cast(? as text)", (sql_text(path),))
+    conn.executemany(
+        "insert or ignore into resync_sidecars (path, sha256, seen_at) values (cast(? as text), ?, ?)",
+        [(sql_text(path), sha256, now()) for sha256 in hashes],
+    )

@@ -1,0 +1,159 @@
+"""Rows that hang on a book or file: found through the schema's foreign keys, removed children first.
+
+Foreign keys may be off on a connection, so nothing here relies on cascades.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..model import RowImage
+from .schema import quoted, sql_text
+
+# Children that every library has, also where a copied table lost its foreign keys.
+_KNOWN_CHILDREN = (
+    ("books", "files", "book_id"),
+    ("books", "authors", "book_id"),
+    ("books", "book_series", "book_id"),
+    ("books", "book_genres", "book_id"),
+    ("books", "book_tags", "book_id"),
+    ("files", "narrators", "file_id"),
+    ("files", "file_identifiers", "file_id"),
+    ("files", "chapters", "file_id"),
+    ("files", "file_fingerprints", "file_id"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """`child.column` points to `parent.parent_column`; `owns` False: it is set to NULL, not removed."""
+
+    parent: str
+    parent_column: str
+    child: str
+    column: str
+    owns: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DoomedRow:
+    """A row that goes, by its rowid; or with `column` a reference of a row that stays and becomes NULL."""
+
+    table: str
+    pk: int
+    image: RowImage
+    column: str | None = None
+
+
+def references(conn: sqlite3.Connection) -> tuple[Reference, ...]:
+    """Return every foreign key of the database, and the known children where one was lost."""
+    tables = [
+        r[0]
+        for r in conn.execute(
+            "select name from sqlite_master where type = 'table' and sql not like 'create virtual%'"
+        )
+    ]
+    found = []
+    for table in tables:
+        for key in conn.execute(
+            'select "from", "table", "to", on_delete from pragma_foreign_key_list(?)', (table,)
+        ):
+            owns = key[3] != "SET NULL"
+            found.append(Reference(key[1].lower(), key[2] or "id", table, key[0], owns))
+    declared = {(r.parent, r.child, r.column) for r in found}
+    found.extend(
+        Reference(parent, "id", child, column, True)
+        for parent, child, column in _KNOWN_CHILDREN
+        if child in tables and (parent, child, column) not in declared
+    )
+    return tuple(found)
+
+
+def doomed_rows(conn: sqlite3.Connection, roots: Sequence[tuple[str, int]]) -> tuple[DoomedRow, ...]:
+    """Return everything that goes with the given (table, id) rows, children before parents."""
+    known = references(conn)
+    seen: set[tuple[str, int, str | None]] = set()
+    ordered: list[DoomedRow] = []
+    for table, pk in roots:
+        ordered.extend(_with_children(conn, known, table, pk, seen))
+    return tuple(ordered)
+
+
+def _with_children(
+    conn: sqlite3.Connection,
+    known: tuple[Reference, ...],
+    table: str,
+    pk: int,
+    seen: set[tuple[str, int, str | None]],
+) -> Iterator[DoomedRow]:
+    if (table, pk, None) in seen:
+        return
+    seen.add((table, pk, None))
+    image = row_image(conn, table, pk)
+    if image is None:
+        return
+    for reference in known:
+        if reference.parent != table:
+            continue
+        value = image[reference.parent_column]
+        rows = conn.execute(
+            f"""
+            select rowid
+            from {quoted(reference.child)}
+            where {quoted(reference.column)} = ?
+            order by rowid desc
+            """,
+            (value,),
+        ).fetchall()
+        for (child_pk,) in rows:
+            if reference.owns:
+                yield from _with_children(conn, known, reference.child, child_pk, seen)
+            elif (reference.child, child_pk, reference.column) not in seen:
+                seen.add((reference.child, child_pk, reference.column))
+                kept = RowImage(((reference.column, value),))
+                yield DoomedRow(reference.child, child_pk, kept, reference.column)
+    yield DoomedRow(table, pk, image)
+
+
+def row_image(conn: sqlite3.Connection, table: str, pk: int) -> RowImage | None:
+    row = conn.execute(f"select * from {quoted(table)} where rowid = ?", (pk,)).fetchone()
+    return RowImage(tuple(zip(row.keys(), row, strict=True))) if row else None
+
+
+def remove_rows(conn: sqlite3.Connection, rows: Sequence[DoomedRow]) -> None:
+    for row in rows:
+        if row.column is not None:
+            conn.execute(
+                f"update {quoted(row.table)} set {quoted(row.column)} = null where rowid = ?", (row.pk,)
+            )
+        else:
+            conn.execute(f"delete from {quoted(row.table)} where rowid = ?", (row.pk,))
+
+
+def restore_row(conn: sqlite3.Connection, table: str, pk: int, columns: Sequence[tuple[str, Any]]) -> None:
+    """Insert a removed row again with its id. Raises `sqlite3.IntegrityError` where it collides."""
+    names = [quoted(name) for name, _ in columns]
+    marks = ["cast(? as text)" if isinstance(v, str) else "?" for _, v in columns]
+    values = [sql_text(v) if isinstance(v, str) else v for _, v in columns]
+    if "id" not in dict(columns):
+        names, marks, values = ["rowid", *names], ["?", *marks], [pk, *values]
+    conn.execute(
+        f"insert into {quoted(table)} ({', '.join(names)}) values ({', '.join(marks)})",
+        values,
+    )
+
+
+def is_used(conn: sqlite3.Connection, table: str, pk: int) -> bool:
+    """Tell whether any row of any table still points to this one (full-text rows aside)."""
+    for reference in references(conn):
+        if reference.parent != table or reference.parent_column != "id":
+            continue
+        found = conn.execute(
+            f"select 1 from {quoted(reference.child)} where {quoted(reference.column)} = ? limit 1", (pk,)
+        ).fetchone()
+        if found:
+            return True
+    return False

@@ -1,0 +1,28 @@
+"""The shape of a library database: its tables, ours beside them, and the connections to it.
+
+Knows names and types only; what the rows mean is for the other modules of `store`.
+"""
+
+from __future__ import annotations
+
+from .connection import exact_text, is_empty, open_library, quoted, sql_text, translate
+from .history_tables import HISTORY_TABLES, create_history
+from .introspection import LibrarySchema, library_schema
+from .library_tables import DEFAULT_REVIEW_CRITERIA, LIBRARY_TABLES, SEARCH_TABLES, create_library
+
+__all__ = [
+    "DEFAULT_REVIEW_CRITERIA",
+    "HISTORY_TABLES",
+    "LIBRARY_TABLES",
+    "SEARCH_TABLES",
+    "LibrarySchema",
+    "create_history",
+    "create_library",
+    "exact_text",
+    "is_empty",
+    "library_schema",
+    "open_library",
+    "quoted",
+    "sql_text",
+    "translate",
+]

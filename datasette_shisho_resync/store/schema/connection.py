@@ -1,0 +1,124 @@
+"""Connections to a library: opening one, exact text, and SQLite's errors in our words.
+
+Knows nothing of tables but whether there are any.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from urllib.parse import quote
+
+from ...errors import DatabaseBusy, NotALibrary, ReadOnlyDatabase, ResyncError
+
+_CACHE_KIB = 32 * 1024
+_CACHED_STATEMENTS = 512
+
+decode_exactly = functools.partial(str, encoding="utf-8", errors="surrogateescape")
+"""Turns SQLite's bytes into text and keeps those that are not UTF-8 as surrogates."""
+
+_TRANSLATIONS: tuple[tuple[str, type[ResyncError], str], ...] = (
+    ("is locked", DatabaseBusy, "another program is writing to it; try again"),
+    ("interrupted", DatabaseBusy, "the work on it was interrupted; try again"),
+    ("readonly", ReadOnlyDatabase, "it can't be written"),
+    ("not a database", NotALibrary, "it is not a SQLite database"),
+    ("malformed", NotALibrary, "it is damaged"),
+    ("no such table", NotALibrary, "a table of a Shisho library is missing"),
+    ("no such column", NotALibrary, "a column of a Shisho library is missing"),
+    ("no column named", NotALibrary, "a column of a Shisho library is missing"),
+    ("unable to open", NotALibrary, "it can't be opened"),
+    ("is full", ResyncError, "there is no room left on the disk"),
+)
+
+
+def open_library(path: str, *, create: bool = False, timeout_seconds: float = 5.0) -> sqlite3.Connection:
+    """Open a library for reading and writing, without implicit transactions and with exact text.
+
+    With `create`, a missing or empty file is fine too: it becomes a database without tables, in WAL mode, for
+    `create_library`. An existing one keeps its journal mode; foreign keys stay off, as SQLite has it.
+
+    Raises: NotALibrary for what is missing, empty or no database; DatabaseBusy.
+    """
+    if not create and not os.path.exists(path):
+        raise NotALibrary(f"{path}: there is no such database.")
+    uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={'rwc' if create else 'rw'}"
+    try:
+        conn = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=timeout_seconds,
+            isolation_level=None,
+            cached_statements=_CACHED_STATEMENTS,
+        )
+        with ExitStack() as on_failure:
+            on_failure.callback(conn.close)
+            _prepare(conn, path, create)
+            on_failure.pop_all()
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+    return conn
+
+
+def _prepare(conn: sqlite3.Connection, path: str, create: bool) -> None:
+    conn.row_factory = sqlite3.Row
+    conn.text_factory = decode_exactly
+    conn.execute(f"pragma cache_size = -{_CACHE_KIB}")
+    if is_empty(conn):
+        if not create:
+            raise NotALibrary(f"{path}: the database is empty.")
+        conn.execute("pragma journal_mode = wal")
+    journal_mode = conn.execute("pragma journal_mode").fetchone()[0]
+    if journal_mode == "wal":
+        conn.execute("pragma synchronous = normal")
+
+
+def is_empty(conn: sqlite3.Connection) -> bool:
+    """Tell whether the database has nothing in it, so that `create_library` may be called."""
+    return conn.execute("select 1 from main.sqlite_master limit 1").fetchone() is None
+
+
+def translate(error: sqlite3.Error, database: str) -> ResyncError:
+    """Put an error of SQLite into our words; `database` is its name or path as shown to people."""
+    text = str(error)
+    for fragment, kind, reason in _TRANSLATIONS:
+        if fragment in text:
+            detail = f" ({text})" if fragment.startswith("no ") else ""
+            return kind(f"{database}: {reason}{detail}.")
+    return ResyncError(f"{database}: {text}.")
+
+
+@contextmanager
+def exact_text(conn: sqlite3.Connection) -> Iterator[None]:
+    """Read text byte for byte for a while, whatever the connection did before: Datasette's replace bytes."""
+    former = conn.text_factory
+    conn.text_factory = decode_exactly
+    try:
+        yield
+    finally:
+        conn.text_factory = former
+
+
+def sql_text(value: str) -> str | bytes:
+    """Prepare a text for `cast(? as text)`: bytes when it holds surrogates, which can't be bound as text."""
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return _encoded(value)
+    return value
+
+
+def _encoded(value: str) -> bytes:
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        return value.encode("utf-8", "replace")
+
+
+def quoted(identifier: str) -> str:
+    """Quote a table's or column's name for use in SQL."""
+    return '"' + identifier.replace('"', '""') + '"'

@@ -1,0 +1,101 @@
+"""Our own tables beside a library's: runs, their changes, and what a run has still to write (design 5.1)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+_RUN = "run_id integer not null references resync_runs (id) on delete cascade"
+
+HISTORY_TABLES: Mapping[str, str] = {
+    "resync_jobs": """
+    id integer primary key autoincrement,
+    kind text not null,
+    state text not null,
+    mode text,
+    actor text,
+    started_at text not null,
+    finished_at text,
+    total integer not null default 0,
+    done integer not null default 0,
+    imported integer not null default 0,
+    changed integer not null default 0,
+    unchanged integer not null default 0,
+    moved integer not null default 0,
+    removed integer not null default 0,
+    failed integer not null default 0,
+    skipped integer not null default 0,
+    errors text not null default '[]'
+""",
+    "resync_runs": """
+    id integer primary key autoincrement,
+    job_id integer references resync_jobs (id) on delete set null,
+    started_at text not null,
+    finished_at text,
+    actor text,
+    via text not null,
+    target_table text not null,
+    target_pk integer not null,
+    mode text not null,
+    plan text,
+    changed integer not null default 0,
+    kept integer not null default 0,
+    removed integer not null default 0,
+    failed integer not null default 0,
+    undo_of integer references resync_runs (id) on delete set null,
+    undone_by integer references resync_runs (id) on delete set null
+""",
+    # The values have no type: a number stays a number, a text a text.
+    "resync_changes": f"""
+    id integer primary key autoincrement,
+    {_RUN},
+    table_name text not null,
+    row_pk integer not null,
+    field text not null,
+    old_value,
+    old_source text,
+    new_value,
+    new_source text,
+    reason text not null
+""",
+    "resync_manual": """
+    table_name text not null,
+    row_pk integer not null,
+    field text not null,
+    primary key (table_name, row_pk, field)
+""",
+    "resync_sidecars": """
+    path text not null,
+    sha256 text not null,
+    seen_at text not null,
+    primary key (path, sha256)
+""",
+    "resync_pending": f"""
+    id integer primary key autoincrement,
+    {_RUN},
+    path text not null,
+    kind text not null check (kind in ('cover', 'sidecar')),
+    sha256 text not null,
+    old_sha256 text
+""",
+    "resync_blobs": """
+    sha256 text primary key,
+    data blob not null
+""",
+}
+
+_INDEXES = (
+    ("resync_runs", "target_table, target_pk"),
+    ("resync_runs", "job_id"),
+    ("resync_changes", "run_id"),
+    ("resync_changes", "table_name, row_pk"),
+)
+
+
+def create_history(conn: sqlite3.Connection) -> None:
+    """Create those of our tables that are missing, in the transaction of the caller."""
+    for name, columns in HISTORY_TABLES.items():
+        conn.execute(f"create table if not exists {name} ({columns})")
+    for table, columns in _INDEXES:
+        index = f"ix_{table}_{columns.replace(', ', '_')}"
+        conn.execute(f"create index if not exists {index} on {table} ({columns})")

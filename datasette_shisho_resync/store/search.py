@@ -1,0 +1,160 @@
+"""Keeps the rows of the full-text tables right, and finds one again (spec 1.7).
+
+Row ids mean nothing in a library that Shisho made, and looking for `book_id` reads the whole table. A row
+that we write has the id itself as its row id where that is free; any other is found by a match on what it
+probably says, and only then by reading the table. What rows say is for `search_content`.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..fields import SERIES, Entity
+from .schema import SEARCH_TABLES, LibrarySchema, exact_text, sql_text
+from .search_content import BOOKS, BY_ENTITY, SearchContent, SearchTable
+
+_PHRASE_PIECES = 6
+_SEPARATORS = re.compile(r"[\x00-\x2f:-@\[-`{-\x7f]+")  # ASCII that is part of no token
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    rowid: int
+    values: tuple[str, ...]
+
+
+def index_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> bool:
+    """Make a book's search row right; it goes when the book is gone. Returns whether anything was written."""
+    return _index(conn, schema, BOOKS, book_id)
+
+
+def insert_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> None:
+    """Write the search row of a book that has none yet, without looking for one."""
+    _insert_new(conn, schema, BOOKS, book_id)
+
+
+def unindex_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> bool:
+    """Remove a book's search row; quick only while the book itself is there. Returns whether one went."""
+    return _unindex(conn, schema, BOOKS, book_id)
+
+
+def index_series(conn: sqlite3.Connection, schema: LibrarySchema, series_id: int) -> bool:
+    """Make a series' search row right: its name, and the titles and authors of its books."""
+    return index_entity(conn, schema, SERIES, series_id)
+
+
+def index_entity(conn: sqlite3.Connection, schema: LibrarySchema, entity: Entity, entity_id: int) -> bool:
+    """Make a named row's search row right; it goes when that row is gone. Returns as `index_book`."""
+    return _index(conn, schema, BY_ENTITY[entity], entity_id)
+
+
+def insert_entity(conn: sqlite3.Connection, schema: LibrarySchema, entity: Entity, entity_id: int) -> None:
+    """Write the search row of a named row that was just made, without looking for one."""
+    _insert_new(conn, schema, BY_ENTITY[entity], entity_id)
+
+
+def unindex_entity(conn: sqlite3.Connection, schema: LibrarySchema, entity: Entity, entity_id: int) -> bool:
+    """Remove a named row's search row; quick only while that row is there. Returns whether one went."""
+    return _unindex(conn, schema, BY_ENTITY[entity], entity_id)
+
+
+def _index(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTable, pk: int) -> bool:
+    if not schema.has(table.name, table.id_column):
+        return False
+    with exact_text(conn):
+        content = table.load(conn, schema, pk)
+        columns = _columns(schema, table)
+        found = _find(conn, table, columns, pk, content)
+        values = _values(columns, content) if content else None
+        if (found.values if found else None) == values:
+            return False
+        if found:
+            _delete(conn, table, found.rowid)
+        if values:
+            _insert(conn, table, columns, pk, values, found.rowid if found else None)
+        return True
+
+
+def _insert_new(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTable, pk: int) -> None:
+    if not schema.has(table.name, table.id_column):
+        return
+    with exact_text(conn):
+        content = table.load(conn, schema, pk)
+        if content:
+            columns = _columns(schema, table)
+            _insert(conn, table, columns, pk, _values(columns, content), None)
+
+
+def _unindex(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTable, pk: int) -> bool:
+    if not schema.has(table.name, table.id_column):
+        return False
+    with exact_text(conn):
+        found = _find(conn, table, _columns(schema, table), pk, table.load(conn, schema, pk))
+    if found:
+        _delete(conn, table, found.rowid)
+    return found is not None
+
+
+def _columns(schema: LibrarySchema, table: SearchTable) -> tuple[str, ...]:
+    """Return those columns of the table that this database has, without the id."""
+    present = schema.columns[table.name] - {table.id_column}
+    return tuple(column for column in SEARCH_TABLES[table.name] if column in present)
+
+
+def _values(columns: Sequence[str], content: SearchContent) -> tuple[str, ...]:
+    known = {"library_id": str(content.library_id), **content.texts}
+    return tuple(known.get(column, "") for column in columns)
+
+
+def _find(
+    conn: sqlite3.Connection,
+    table: SearchTable,
+    columns: Sequence[str],
+    pk: int,
+    content: SearchContent | None,
+) -> _Row | None:
+    """Look for a row by its row id, then by a match, then everywhere."""
+    texts = ", ".join(f"cast(coalesce({column}, '') as text)" for column in columns)
+    own = f"select rowid, {texts} from {table.name} where cast({table.id_column} as integer) = ?"
+    row = conn.execute(f"{own} and rowid = ?", (pk, pk)).fetchone()
+    for column, text in content.probes if content else ():
+        if row is None and column in columns and (phrase := _phrase(column, text)):
+            row = conn.execute(
+                f"{own} and {table.name} match cast(? as text) limit 1", (pk, sql_text(phrase))
+            ).fetchone()
+    if row is None:
+        row = conn.execute(f"{own} limit 1", (pk,)).fetchone()
+    return _Row(row[0], tuple(row)[1:]) if row else None
+
+
+def _phrase(column: str, text: str) -> str | None:
+    """Return a query for the end of a text in one column; its pieces hold nothing that needs escaping."""
+    pieces = [piece for piece in _SEPARATORS.split(text) if piece][-_PHRASE_PIECES:]
+    return f'{column} : "{" ".join(pieces)}"' if pieces else None
+
+
+def _delete(conn: sqlite3.Connection, table: SearchTable, rowid: int) -> None:
+    conn.execute(f"delete from {table.name} where rowid = ?", (rowid,))
+
+
+def _insert(
+    conn: sqlite3.Connection,
+    table: SearchTable,
+    columns: Sequence[str],
+    pk: int,
+    values: Sequence[str],
+    former_rowid: int | None,
+) -> None:
+    """Insert a row at its own id, else where it was, else anywhere."""
+    taken = conn.execute(f"select 1 from {table.name} where rowid = ?", (pk,)).fetchone()
+    marks = ", ".join("cast(? as integer)" if c == "library_id" else "cast(? as text)" for c in columns)
+    conn.execute(
+        f"""
+        insert into {table.name} (rowid, {table.id_column}, {", ".join(columns)})
+        values (?, ?, {marks})
+        """,
+        (former_rowid if taken else pk, pk, *map(sql_text, values)),
+    )

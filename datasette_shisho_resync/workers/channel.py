@@ -1,0 +1,63 @@
+"""Messages over a descriptor, both ways: a length, then that many bytes."""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+import time
+
+_LENGTH = struct.Struct("!Q")
+_CHUNK_BYTES = 16 * 1024  # most messages; a larger buffer costs more than the reading
+_MAX_CHUNK_BYTES = 1024 * 1024
+
+
+class Channel:
+    """One end of a connection; used by one thread at a time."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._received = bytearray()
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+
+    def send(self, message: bytes) -> None:
+        """Raises OSError when the other end is gone."""
+        rest = memoryview(_LENGTH.pack(len(message)) + message)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def receive(self, timeout_seconds: float | None = None) -> bytes:
+        """Return the next message.
+
+        Raises EOFError when the other end is gone, TimeoutError when the message is not complete in time.
+        """
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        self._fill(_LENGTH.size, deadline)
+        end = _LENGTH.size + _LENGTH.unpack_from(self._received)[0]
+        self._fill(end, deadline)
+        message = bytes(memoryview(self._received)[_LENGTH.size : end])
+        del self._received[:end]
+        return message
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing waits to be received: neither a message nor the end."""
+        return not self._received and not self._poll.poll(0)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _fill(self, size: int, deadline: float | None) -> None:
+        while len(self._received) < size:
+            if deadline is not None:
+                self._wait(deadline)
+            wanted = min(size - len(self._received), _MAX_CHUNK_BYTES)
+            chunk = os.read(self._descriptor, max(wanted, _CHUNK_BYTES))
+            if not chunk:
+                raise EOFError
+            self._received += chunk
+
+    def _wait(self, deadline: float) -> None:
+        remaining_ms = max(0.0, deadline - time.monotonic()) * 1000
+        if not self._poll.poll(remaining_ms):
+            raise TimeoutError

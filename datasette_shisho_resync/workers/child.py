@@ -1,0 +1,112 @@
+"""What runs in a worker process: reads files one after another until its parent goes away.
+
+Imports as little as it can; Datasette never. The messages: first `WorkerSettings`, answered with b"";
+then tuples of `ReadRequest`, each request answered with a pickled `FileReading`, or with
+`POSTPONED` for all that remain of the tuple.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import pickle
+import resource
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from ..model import FileReading, ReadRequest
+from ..reading import explained, failed, read_file
+from .channel import Channel
+from .extensions import Extensions
+
+POSTPONED = b""
+_BATCH_BYTES = 4 * 1024**2
+_OTHER_BYTES = 64 * 1024**2
+_ORPHAN_SECONDS = 2.0
+_NICENESS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    extensions: Extensions
+    memory_bytes: int
+    has_low_priority: bool
+
+
+def main(lifeline: int) -> None:
+    """Serve the parent, which talks over standard input and holds the other end of `lifeline`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    channel = Channel(_take_standard_input())
+    _end_with_parent(lifeline)
+    settings: WorkerSettings = pickle.loads(channel.receive())
+    _confine(settings)
+    channel.send(b"")
+    gc.freeze()
+    with suppress(EOFError, OSError):
+        while True:
+            _answer(channel, pickle.loads(channel.receive()), settings.extensions)
+
+
+def _take_standard_input() -> int:
+    """Move the connection away from where a parser might read it."""
+    descriptor = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return descriptor
+
+
+def _end_with_parent(lifeline: int) -> None:
+    """Let the kernel end this process when the parent's end of the pipe closes, even amid a parse.
+
+    PR_SET_PDEATHSIG would do so as soon as the *thread* that started the worker ends.
+    """
+    if sys.platform == "linux":  # where SIGIO is not ignored by default
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
+
+
+def _confine(settings: WorkerSettings) -> None:
+    if settings.has_low_priority:
+        os.nice(_NICENESS)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = settings.memory_bytes if hard == resource.RLIM_INFINITY else min(settings.memory_bytes, hard)
+    with suppress(ValueError, OSError):  # not every system can limit the address space
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _answer(channel: Channel, requests: tuple[ReadRequest, ...], extensions: Extensions) -> None:
+    sent_bytes = 0
+    for request in requests:
+        if sent_bytes > _BATCH_BYTES:  # so that large covers do not pile up in the parent
+            channel.send(POSTPONED)
+            return
+        # Should the parent die or stall while a parser hangs, nobody else would end this process.
+        signal.setitimer(signal.ITIMER_REAL, request.limits.parse_seconds + _ORPHAN_SECONDS)
+        message = _message(request, extensions)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        channel.send(message)
+        sent_bytes += len(message)
+
+
+def _message(request: ReadRequest, extensions: Extensions) -> bytes:
+    reading = read_file(request, extensions)
+    try:
+        message = pickle.dumps(reading, pickle.HIGHEST_PROTOCOL)
+    except MemoryError as error:
+        return _failure(request, reading, explained(error, request.limits))
+    except Exception:
+        return _failure(request, reading, "the parser returned what cannot be passed on")
+    limits = request.limits
+    if len(message) > limits.max_cover_bytes + 2 * limits.max_sidecar_bytes + _OTHER_BYTES:
+        return _failure(request, reading, "has more metadata than can be handled")
+    return message
+
+
+def _failure(request: ReadRequest, reading: FileReading, reason: str) -> bytes:
+    return pickle.dumps(replace(failed(request, reason), stat=reading.stat), pickle.HIGHEST_PROTOCOL)

@@ -1,0 +1,148 @@
+"""One worker process, as seen by its parent. Knows no pool and no scheduling."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ..model import FileReading, ReadRequest
+from ..reading import failed
+from .channel import Channel
+from .child import POSTPONED, WorkerSettings
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 2.0
+_PROGRAM = (
+    f"import sys; sys.path[:] = sys.argv[2:]; from {__package__}.child import main; main(int(sys.argv[1]))"
+)
+
+
+class WorkerError(Exception):
+    """The process could not be started, or came to its end; the text says how."""
+
+
+class Worker:
+    """A child process and the connection to it; used by one thread at a time, but for `kill`."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Start the process, without waiting until it is ready. Raises WorkerError."""
+        try:
+            here, there = socket.socketpair()
+            lifeline, self._lifeline = os.pipe()
+        except OSError as error:
+            raise WorkerError(f"no worker process could be started ({error.strerror})") from error
+        try:
+            with there:
+                self._process = _start(there, lifeline)
+        except OSError as error:
+            here.close()
+            os.close(self._lifeline)
+            raise WorkerError(f"no worker process could be started ({error.strerror})") from error
+        finally:
+            os.close(lifeline)
+        self._channel = Channel(here.detach())
+        self._is_ready = False
+        with suppress(OSError):  # the end is noticed at the first answer
+            self._channel.send(pickle.dumps(settings, pickle.HIGHEST_PROTOCOL))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_usable(self) -> bool:
+        """Tell whether the process lives and waits for work."""
+        return not self._is_ready or self._channel.is_quiet()
+
+    def read(self, requests: Sequence[ReadRequest]) -> tuple[list[FileReading], bool]:
+        """Return the readings of the first one or more requests, and whether the worker can go on.
+
+        Fewer than asked: the rest was postponed, or must be read by another worker.
+
+        Raises WorkerError when the process ended before the first answer.
+        """
+        readings: list[FileReading] = []
+        try:
+            self._channel.send(pickle.dumps(tuple(requests), pickle.HIGHEST_PROTOCOL))
+            self._await_ready()
+            for request in requests:
+                message = self._channel.receive(request.limits.parse_seconds)
+                if message == POSTPONED:
+                    break
+                readings.append(_reading(request, message))
+        except TimeoutError:
+            readings.append(_overdue(requests[len(readings)]))
+            return readings, False
+        except (EOFError, OSError) as error:
+            if readings:
+                return readings, False
+            code = self._exit_code()
+            if code == -signal.SIGALRM:
+                return [_overdue(requests[0])], False
+            raise WorkerError(self._ended(code)) from error
+        return readings, True
+
+    def kill(self) -> None:
+        """End the process and wait for it; may be called from any thread and more than once."""
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):  # a process that waits for a dead disk ends later
+            self._process.wait(_STOP_SECONDS)
+
+    def close(self) -> None:
+        """End the process and give back what it held here; for the owning thread, once."""
+        self.kill()
+        self._channel.close()
+        os.close(self._lifeline)
+
+    def _await_ready(self) -> None:
+        if self._is_ready:
+            return
+        try:
+            self._channel.receive(_START_SECONDS)
+        except TimeoutError as error:
+            raise WorkerError("the worker process did not start in time") from error
+        self._is_ready = True
+
+    def _exit_code(self) -> int:
+        """Return how the process ended, of which only the end of its messages is known yet."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(_STOP_SECONDS)
+        self.kill()
+        return -signal.SIGKILL
+
+    def _ended(self, code: int) -> str:
+        verb = "ended" if self._is_ready else "could not start and ended"
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        return f"the worker process {verb} {how}"
+
+
+def _start(connection: socket.socket, lifeline: int) -> subprocess.Popen[bytes]:
+    if not sys.executable:
+        raise OSError(0, "the Python interpreter is not known")
+    # File names must be decoded there as they are here, and modules found in the same places.
+    options = ["-X", "utf8"] if sys.flags.utf8_mode else []
+    paths = [path for path in sys.path if isinstance(path, str)]
+    return subprocess.Popen(
+        [sys.executable, *options, "-c", _PROGRAM, str(lifeline), *paths],
+        stdin=connection.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(lifeline,),
+    )
+
+
+def _reading(request: ReadRequest, message: bytes) -> FileReading:
+    try:
+        reading: FileReading = pickle.loads(message)
+    except Exception:  # a parser of another plugin may return classes that are not known here
+        return failed(request, "the parser returned what cannot be passed on")
+    return reading
+
+
+def _overdue(request: ReadRequest) -> FileReading:
+    return failed(request, f"took longer than parse_seconds ({request.limits.parse_seconds:g} s)")

@@ -6,12 +6,13 @@ Worker processes import this package too, so what a hook needs is imported when 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 if TYPE_CHECKING:
     import click
+    from datasette.app import Datasette
 
     from .parsers import Parser
 
@@ -30,3 +31,73 @@ def shisho_parsers() -> Mapping[str, Parser]:
     from .hooks import builtin_parsers
 
     return builtin_parsers()
+
+
+@hookimpl
+def register_routes() -> list[tuple[str, Any]]:
+    from .web.routes import routes
+
+    return routes()
+
+
+@hookimpl
+def register_actions() -> list[Any]:
+    from .web.access import actions
+
+    return actions()
+
+
+@hookimpl
+def register_events() -> list[type]:
+    from .web.events import ResyncRowEvent, UndoResyncEvent
+
+    return [ResyncRowEvent, UndoResyncEvent]
+
+
+@hookimpl
+def permission_resources_sql(datasette: Datasette, actor: Any, action: str) -> Any:
+    from .web.guards import protect_history
+
+    return protect_history(datasette, actor, action)
+
+
+@hookimpl
+def startup(datasette: Datasette) -> Any:
+    from .web.state import start
+
+    return lambda: start(datasette)
+
+
+@hookimpl
+def shutdown(datasette: Datasette) -> Any:
+    from .web.state import stop
+
+    return lambda: stop(datasette)
+
+
+@hookimpl
+def row_actions(datasette: Datasette, actor: Any, database: str, table: str, row: Any) -> Any:
+    from .web.actions import row_items
+
+    return lambda: row_items(datasette, actor, database, table, row)
+
+
+@hookimpl
+def top_row(datasette: Datasette, request: Any, database: str, table: str, row: Any) -> Any:
+    from .web.actions import row_panel
+
+    return lambda: row_panel(datasette, request, database, table, row)
+
+
+@hookimpl
+def extra_js_urls(datasette: Datasette, request: Any, database: str, table: str, view_name: str) -> Any:
+    from .web.actions import scripts
+
+    return lambda: scripts(datasette, request, database, table, view_name)
+
+
+@hookimpl
+def extra_css_urls(datasette: Datasette, template: str, table: str, view_name: str) -> Any:
+    from .web.actions import styles
+
+    return styles(datasette, template, table, view_name)

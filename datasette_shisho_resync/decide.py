@@ -110,35 +110,29 @@ def decide_record(record: Record, mode: Mode, identities: Identities) -> tuple[D
         if field.name == "sort_title":
             decisions[field.name] = _decide_sort_title(record, field, stored, mode, decisions["title"])
         else:
-            candidates = _candidates(field, record.layers)
-            decisions[field.name] = _decide(record, field, stored, candidates, mode, identities)
+            decisions[field.name] = _decide(record, field, stored, mode, identities)
     return tuple(decisions.values())
 
 
-def _candidates(field: Field, layers: Iterable[Layer]) -> tuple[Candidate, ...]:
-    return tuple(
-        Candidate(layer.values[field.name], layer.source, layer.path, layer.echo)
-        for layer in layers
-        if field.name in layer.values and not is_empty(layer.values[field.name])
-    )
+def _candidates(
+    field: Field, layers: Iterable[Layer], stored: Value, mode: Mode, identities: Identities
+) -> tuple[Candidate, ...]:
+    """Return what the layers offer, each value as it would be stored."""
+    name, keep_numbers = field.name, mode is Mode.SCAN
+    found = []
+    for layer in layers:
+        value = layer.values.get(name)
+        if not is_empty(value):
+            value = prepared(field, value, stored, identities, keep_numbers=keep_numbers)
+            found.append(Candidate(value, layer.source, layer.path, layer.echo))
+    return tuple(found)
 
 
-def _decide(
-    record: Record,
-    field: Field,
-    stored: Stored,
-    offered: tuple[Candidate, ...],
-    mode: Mode,
-    identities: Identities,
-) -> Decision:
-    keep_numbers = mode is Mode.SCAN
-    candidates = tuple(
-        replace(c, value=prepared(field, c.value, stored.value, identities, keep_numbers=keep_numbers))
-        for c in offered
-    )
+def _decide(record: Record, field: Field, stored: Stored, mode: Mode, identities: Identities) -> Decision:
+    candidates = _candidates(field, record.layers, stored.value, mode, identities)
     stored_key = comparison_key(field, stored.value, identities)
-    winner = _winner(field, candidates, stored_key, identities)
     source = effective_source(stored)
+    winner = _winner(field, candidates, stored_key, source, identities)
 
     def decision(changes: bool, reason: Reason, value: Value, new_source: str | None) -> Decision:
         return Decision(
@@ -161,27 +155,43 @@ def _decide(
 
 
 def _winner(
-    field: Field, candidates: Sequence[Candidate], stored_key: object, identities: Identities
+    field: Field,
+    candidates: Sequence[Candidate],
+    stored_key: object,
+    stored_source: str | None,
+    identities: Identities,
 ) -> Candidate | None:
     """Return the candidate of the best rank; among equals the later file's.
 
-    A sidecar value that equals the stored one is only its echo and holds no news, so that an old
-    sidecar never freezes a field.
+    A sidecar value that equals the stored one, or the one that would win without it, is only its echo
+    and holds no news, so that an old sidecar never freezes a field.
     """
+
+    if len(candidates) == 1 and candidates[0].source != SIDECAR:
+        return None if candidates[0].echo else candidates[0]
+
+    def key(candidate: Candidate) -> object:
+        return comparison_key(field, candidate.value, identities)
+
+    sidecar = _best(c for c in candidates if c.source == SIDECAR and not c.echo and key(c) != stored_key)
+    other = _best(c for c in candidates if c.source != SIDECAR and not c.echo)
+    if sidecar is None or other is None:
+        return sidecar or other
+    if rank(other.source) < rank(SIDECAR):
+        return other
+    is_echo = key(sidecar) == key(other) and rank(other.source) <= rank(stored_source)
+    return other if is_echo else sidecar
+
+
+def _best(candidates: Iterable[Candidate]) -> Candidate | None:
     best: Candidate | None = None
     for candidate in candidates:
-        if candidate.echo:
-            continue
-        if candidate.source == SIDECAR and comparison_key(field, candidate.value, identities) == stored_key:
-            continue
         if best is None or rank(candidate.source) <= rank(best.source):
             best = candidate
     return best
 
 
-def _source_of_same(
-    field: Field, winner: Candidate, stored: Stored, identities: Identities
-) -> str | None:
+def _source_of_same(field: Field, winner: Candidate, stored: Stored, identities: Identities) -> str | None:
     """Return the source that a value would have if it were written again."""
     if field.kind is Kind.SERIES:
         return _series_source(winner, identities)
@@ -214,7 +224,7 @@ def _cleared_source(field: Field) -> str | None:
 
 
 def _decide_sort_title(record: Record, field: Field, stored: Stored, mode: Mode, title: Decision) -> Decision:
-    """The sort title follows the title as it will be, unless a person set it (and then only scan keeps it)."""
+    """The sort title follows the title as it will be, unless a person set it: then only scan keeps it."""
     derived = sort_title(str(title.value or ""))
     source = title.source if title.source and title.source != MANUAL else FILEPATH
     candidate = Candidate(derived or None, source, title.winner.path if title.winner else None)

@@ -96,7 +96,8 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
 
 def error_to_json(error: ResyncError) -> dict[str, Any]:
     """Return an error in Datasette's own shape, with what this error knows beside its sentence."""
-    return sendable({**message_to_json(error.message, error.status), **_details(error)})
+    answer = {**message_to_json(error.message, error.status), **_details(error)}
+    return {key: sendable(value) for key, value in answer.items()}
 
 
 def message_to_json(message: str, status: int) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Library:
         assert row_id is not None
         return row_id
 
-    def add_book(self, name: str = "A Book", **columns: object) -> int:
+    def add_book(self, name: str = "Shelf", **columns: object) -> int:
         folder = self.root / name
         folder.mkdir(exist_ok=True)
         defaults = {"title": name, "sort_title": name, "filepath": os.fsencode(folder), "library_id": 1}
@@ -97,7 +97,13 @@ class Library:
         return self.add("books", **{**defaults, **sources, **columns})
 
     def add_file(
-        self, book_id: int, name: str | bytes, data: bytes | None = None, *, role: str = "main", **columns: Any
+        self,
+        book_id: int,
+        name: str | bytes,
+        data: bytes | None = None,
+        *,
+        role: str = "main",
+        **columns: Any,
     ) -> int:
         """Insert a file's row, and write it below its book's folder unless `data` is None."""
         path = os.path.join(os.fsencode(self.book(book_id)["filepath"]), os.fsencode(name))
@@ -105,7 +111,13 @@ class Library:
             self.write(path, data)
         file_type = os.path.splitext(path)[1][1:].decode().lower()
         return self.add(
-            "files", library_id=1, book_id=book_id, filepath=path, file_type=file_type, file_role=role, **columns
+            "files",
+            library_id=1,
+            book_id=book_id,
+            filepath=path,
+            file_type=file_type,
+            file_role=role,
+            **columns,
         )
 
     def write(self, path: str | bytes | Path, data: bytes) -> None:
@@ -157,30 +169,31 @@ class Library:
 
     def series(self) -> list[tuple[str, float | None]]:
         rows = self.conn.execute(
-            "select name, series_number from book_series join series on series.id = series_id order by sort_order"
+            "select name, series_number from book_series as l join series on series.id = series_id"
+            " order by l.sort_order"
         )
         return [tuple(row) for row in rows]
 
-    def dump(self, *, without: Sequence[str] = (), tables: str = "") -> Dump:
-        """Return every row of every table; columns in `without` left out, tables starting with `tables` too."""
-        names = [
-            row[0]
-            for row in self.conn.execute("select name from sqlite_master where type = 'table' order by name")
-            if "_fts_" not in row[0] and not row[0].startswith("sqlite_")
-        ]
-        kept = [name for name in names if not (tables and name.startswith(tables))]
+    def dump(self) -> Dump:
+        """Return every row of every table."""
+        return {name: [tuple(row.items()) for row in self.rows(name)] for name in self._tables()}
+
+    def content(self, *, with_derived: bool = True) -> Dump:
+        """Return the library's own rows without times and bookkeeping.
+
+        Derived are search rows and review state, which a run makes right even if nobody did before.
+        """
+        left_out = {"updated_at", "filesize_bytes", "file_modified_at"}
+        left_out |= set() if with_derived else {"reviewed"}
         return {
-            name: [
-                tuple((k, v) for k, v in row.items() if k not in without)
-                for row in self.rows(name)
-            ]
-            for name in kept
+            name: [tuple((k, v) for k, v in row.items() if k not in left_out) for row in self.rows(name)]
+            for name in self._tables()
+            if not name.startswith("resync_") and (with_derived or not name.endswith("_fts"))
         }
 
-    def content(self) -> Dump:
-        """Return the library's own rows without times and bookkeeping."""
-        bookkeeping = ("updated_at", "filesize_bytes", "file_modified_at")
-        return self.dump(without=bookkeeping, tables="resync_")
+    def _tables(self) -> list[str]:
+        names = self.conn.execute("select name from sqlite_master where type = 'table' order by name")
+        return [row[0] for row in names if "_fts_" not in row[0] and not row[0].startswith("sqlite_")]
 
     # --- runs ---------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ FAILED = 1
 USAGE = 2
 
 
-class Unforeseen(ResyncError):
+class UnforeseenError(ResyncError):
     """What we did not think of; the shell's last word instead of a traceback."""
 
     status = 500
@@ -69,7 +69,7 @@ def as_ours(error: Exception, database: str) -> ResyncError:
     if isinstance(error, OSError):
         reason = error.strerror or type(error).__name__
         return ResyncError(f"{shown(str(error.filename or database))}: {reason}")
-    return Unforeseen(f"{shown(database)}: unexpected {type(error).__name__}: {error}")
+    return UnforeseenError(f"{shown(database)}: unexpected {type(error).__name__}: {error}")
 
 
 def _finish_with(answer: Mapping[str, Any], exit_code: int) -> None:

@@ -17,7 +17,6 @@ from ..model import Mode, Target
 from ..settings import Settings, settings_from
 
 PLUGIN = "datasette-shisho-resync"
-ROW_ID = click.IntRange(max=2**63 - 1)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -131,8 +130,23 @@ _COMMON: tuple[Callable[[Any], Any], ...] = (
 
 def target_options(function: F) -> F:
     """Add --book and --file."""
-    function = click.option("--file", "file_id", type=ROW_ID, metavar="ID", help="The file's id.")(function)
-    return click.option("--book", "book_id", type=ROW_ID, metavar="ID", help="The book's id.")(function)
+    for name in ("file", "book"):
+        function = click.option(
+            f"--{name}",
+            f"{name}_id",
+            type=int,
+            callback=checked_id,
+            metavar="ID",
+            help=f"The {name}'s id.",
+        )(function)
+    return function
+
+
+def checked_id(ctx: click.Context, param: click.Parameter, number: int | None) -> int | None:
+    """Take a number that an id could be; whether there is such a row is the library's to say."""
+    if number is not None and abs(number) >= 2**63:
+        raise click.BadParameter(f"{number} is too large for an id.", ctx, param)
+    return number
 
 
 def chosen_target(book_id: int | None, file_id: int | None) -> Target | None:

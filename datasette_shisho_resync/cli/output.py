@@ -28,15 +28,11 @@ def write_json(answer: Mapping[str, Any]) -> None:
     click.echo(json.dumps(answer, indent=2))
 
 
-def table(rows: Iterable[Sequence[str]], limits: Sequence[int | None] = ()) -> list[str]:
-    """Return rows as aligned lines; a column with a limit is cut to it."""
-    bounds = (*limits, *[None] * 100)
-    cut = [
-        [shown(cell) if most is None else shortened(cell, most) for cell, most in zip(row, bounds, strict=False)]
-        for row in rows
-    ]
-    widths = [max(map(display_width, column)) for column in zip(*cut, strict=True)]
-    lines = (_SEPARATOR.join(map(_padded, row, widths)) for row in cut)
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows as aligned lines."""
+    cells = [[shown(cell) for cell in row] for row in rows]
+    widths = [max(map(display_width, column)) for column in zip(*cells, strict=True)]
+    lines = (_SEPARATOR.join(map(_padded, row, widths)) for row in cells)
     return [line.rstrip() for line in lines]
 
 

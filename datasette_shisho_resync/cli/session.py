@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from datasette.plugins import pm
 
@@ -15,50 +14,65 @@ from ..files import checked_roots, shown
 from ..hooks import load_extensions
 from ..resync import Service
 from ..settings import Settings
-from ..store.schema import LibrarySchema, create_library, is_empty, library_schema, open_library, translate
-from ..store.schema.connection import decode_exactly
+from ..store.schema import library_schema, open_library
 from ..store.snapshot import library_paths
 from ..workers import WorkerPool
 from .options import Common
 
 
-@contextmanager
-def open_session(common: Common, *, writes: bool) -> Iterator[Service]:
-    """Open an existing library. With `writes`, what an interrupted run left undone is done first.
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection, its settings with the roots filled in, the workers and the service on them."""
 
-    Raises NotALibrary, DatabaseBusy, BadRequest.
-    """
+    conn: sqlite3.Connection
+    settings: Settings
+    pool: WorkerPool
+    service: Service
+
+
+@contextmanager
+def open_session(common: Common, *, writes: bool) -> Iterator[Session]:
+    """Open an existing library. Raises NotALibrary, DatabaseBusy, BadRequest."""
     settings = common.settings()
-    with closing(open_library(common.database)) as conn, service_on(conn, common, settings) as service:
-        with_checked_schema(service)
-        service.settings = with_default_roots(settings, conn, ())
+    with (
+        closing(open_library(common.database)) as conn,
+        session_on(conn, common, settings, writes=writes) as session,
+    ):
+        yield session
+
+
+@contextmanager
+def session_on(
+    conn: sqlite3.Connection,
+    common: Common,
+    settings: Settings,
+    *,
+    writes: bool,
+    more_roots: Iterable[str] = (),
+) -> Iterator[Session]:
+    """Work on a connection; with `writes`, what an interrupted run left undone is done first."""
+    library_schema(conn).require()
+    settings = with_default_roots(settings, conn, more_roots)
+    with WorkerPool(settings.workers, settings.limits, load_extensions(pm)) as pool:
+        service = Service(conn, shown(common.database), settings, pool)
+        session = Session(conn, settings, pool, service)
         if not writes:
-            yield service
+            yield session
             return
         service.recover()
         try:
-            yield service
+            yield session
         finally:
             service.close()
 
 
-@contextmanager
-def service_on(conn: sqlite3.Connection, common: Common, settings: Settings) -> Iterator[Service]:
-    """Put a service with its workers on a connection; the workers start when they are needed."""
-    with WorkerPool(settings.workers, settings.limits, load_extensions(pm)) as pool:
-        yield Service(conn, shown(common.database), settings, pool)
-
-
-def with_checked_schema(service: Service) -> LibrarySchema:
-    """Return the library's tables. Raises NotALibrary that says what is missing."""
-    with service.translated():
-        return service.schema
-
-
 def with_default_roots(settings: Settings, conn: sqlite3.Connection, more: Iterable[str]) -> Settings:
-    """Fill in the roots of design 5.5: the library paths of now and `more`, unless some are set.
+    """Fill in the roots, unless some are set: the library paths of now, and `more`.
 
     A library path that may not be a root is left out: its files will be refused, one by one.
+    Raises BadRequest when one of `more` may not be.
+
+    Source: design 5.5.
     """
     if settings.roots is not None:
         return settings
@@ -72,42 +86,3 @@ def _may_be_root(path: str) -> bool:
     except BadRequest:
         return False
     return True
-
-
-def open_or_create(database: str) -> sqlite3.Connection:
-    """Open a library, or make a new one where there is none. Raises NotALibrary and others."""
-    conn = open_library(database, create=True)
-    try:
-        _create_when_empty(conn)
-    except sqlite3.Error as error:
-        conn.close()
-        raise translate(error, shown(database)) from error
-    return conn
-
-
-def copy_in_memory(database: str) -> sqlite3.Connection:
-    """Return a copy of the library to try things on; a new one where there is none."""
-    conn = sqlite3.connect(":memory:", isolation_level=None)
-    conn.row_factory = sqlite3.Row
-    conn.text_factory = decode_exactly
-    if os.path.exists(database) and (os.path.isdir(database) or os.path.getsize(database)):
-        with closing(open_library(database)) as original:
-            original.backup(conn)
-    _create_when_empty(conn)
-    return conn
-
-
-def _create_when_empty(conn: sqlite3.Connection) -> None:
-    if not is_empty(conn):
-        return
-    conn.execute("begin immediate")
-    try:
-        if is_empty(conn):  # nobody else was faster
-            create_library(conn)
-        conn.execute("commit")
-    except BaseException:
-        conn.execute("rollback")
-        raise
-
-
-__all__ = ["copy_in_memory", "library_schema", "open_or_create", "open_session", "service_on"]

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import FileError, FileRefused
 from .confine import check_descriptor, reason_of, require_path, resolve_confined
@@ -25,23 +25,54 @@ def replace_file(path: str, data: bytes, roots: Sequence[str], *, fsync: bool = 
     An existing file keeps its mode and owner. Raises FileRefused for any other kind of name or
     place, FileError when the system refuses; then the old content is still there.
     """
-    require_path(path)
-    name = os.path.basename(path)
-    if not is_writable_companion(name):
-        raise FileRefused(shown(path), "is not the name of a cover or sidecar")
+    folder, name = os.path.split(path)
+    for error in replace_files(folder, {name: data}, roots, fsync=fsync).values():
+        raise error
+
+
+def replace_files(
+    folder: str, contents: Mapping[str, bytes], roots: Sequence[str], *, fsync: bool = False
+) -> dict[str, FileError]:
+    """Write several covers and sidecars of one folder, as `replace_file` does.
+
+    Returns: base name -> error of each that could not be written; the others were, unless one has a
+    name that is not for us to write.
+    """
+    failed: dict[str, FileError] = {}
+    for name in contents:
+        if not is_writable_companion(name):
+            path = os.path.join(folder, name)
+            failed[name] = FileRefused(shown(path), "is not the name of a cover or sidecar")
+    if failed:
+        return failed
     try:
-        folder = _open_folder(path, roots)
-        try:
-            _replace(folder, name, path, data, fsync)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise FileError(shown(path), f"could not be written: {reason_of(error)}") from error
+        require_path(folder)
+        descriptor = _open_folder(folder, roots)
+    except (FileError, OSError) as error:
+        return {name: _as_ours(os.path.join(folder, name), error) for name in contents}
+    try:
+        for name, data in contents.items():
+            path = os.path.join(folder, name)
+            try:
+                _replace(descriptor, name, path, data, fsync)
+            except (FileError, OSError) as error:
+                failed[name] = _as_ours(path, error)
+    finally:
+        os.close(descriptor)
+    return failed
+
+
+def _as_ours(path: str, error: FileError | OSError) -> FileError:
+    if isinstance(error, FileError):
+        return error
+    ours = FileError(shown(path), f"could not be written: {reason_of(error)}")
+    ours.__cause__ = error
+    return ours
 
 
 def _open_folder(path: str, roots: Sequence[str]) -> int:
     """Open the folder itself, so that everything after happens in it, wherever its name leads by then."""
-    resolved, real_roots = resolve_confined(os.path.dirname(path), roots)
+    resolved, real_roots = resolve_confined(path, roots)
     folder = os.open(resolved, _FOLDER_FLAGS)
     try:
         check_descriptor(folder, resolved, path, real_roots)

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from ..candidates import identity_of
@@ -94,6 +95,8 @@ class Scan:
     _importer: Importer | None = None
     _batch: list[Imported | Applied] = field(default_factory=list)
     _batch_bytes: int = 0
+    _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _writing: list[tuple[Imported | Applied, Future[list[str]]]] = field(default_factory=list)
 
     @property
     def conn(self) -> sqlite3.Connection:
@@ -196,11 +199,19 @@ class Scan:
                 if len(self._batch) >= _BATCH_BOOKS or self._batch_bytes > _BATCH_COVER_BYTES:
                     self._commit()
             self._commit()
+            self._await_writing()
+        except KeyboardInterrupt:
+            if self.conn.in_transaction:
+                self.conn.execute("rollback to unit")
+            self._commit()  # every book before is whole
+            self._await_writing()
+            raise
         except BaseException:
             if self.conn.in_transaction:
-                self.conn.execute("commit")  # every book in it is whole
-                self._write_companions()
+                self.conn.execute("rollback")
             raise
+        finally:
+            self._writer.shutdown()
 
     def _read_units(self, found: Survey) -> Iterator[tuple[Unit, dict[str, FileReading]]]:
         """Yield each unit when all its files are read. Readings are keyed by path, as it is here."""
@@ -259,8 +270,9 @@ class Scan:
             self.conn.execute("begin immediate")
             self.service.forget_written()
         self.conn.execute("savepoint unit")
-        noted = len(self.files)
-        counts, batch = self.counts.copy(), len(self._batch)
+        noted, batch, counts = len(self.files), len(self._batch), self.counts.copy()
+        assert self._importer is not None
+        saved = self._importer.saved()
         try:
             if isinstance(unit, Update):
                 self._update(unit, readings)
@@ -268,6 +280,7 @@ class Scan:
                 self._import(unit, readings)
         except (ResyncError, sqlite3.IntegrityError) as error:
             self.conn.execute("rollback to unit")
+            self._importer.restore(saved)
             del self.files[noted:], self._batch[batch:]
             self.counts = counts
             self._note_failed(unit, error)
@@ -399,15 +412,23 @@ class Scan:
                     self.counts["unchanged"] += 1
 
     def _commit(self) -> None:
+        """End a batch; its covers and sidecars are written while the next one is made."""
         if self.conn.in_transaction:
+            assert self._importer is not None
+            self._importer.finish()
             self.conn.execute("commit")
-        self._write_companions()
-
-    def _write_companions(self) -> None:
+        self._await_writing()
         batch, self._batch, self._batch_bytes = self._batch, [], 0
-        for done in batch:
-            self.warnings.extend(self.service.write(done.companions, self.library.paths))
+        self._writing = [(done, self._writer.submit(self._write, done)) for done in batch]
+
+    def _write(self, done: Imported | Applied) -> list[str]:
+        return self.service.write(done.companions, self.library.paths)
+
+    def _await_writing(self) -> None:
+        for done, future in self._writing:
+            self.warnings.extend(future.result())
             self.service.written.extend(done.pending)
+        self._writing = []
 
     # --- moved and vanished files -------------------------------------------------------------
 

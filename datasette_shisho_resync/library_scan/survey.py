@@ -76,24 +76,24 @@ def survey(
 ) -> Survey:
     """Walk the folders and compare. Raises OSError when a folder of the library can't be read."""
     found = Survey()
+
+    def note_error(path: str, error: OSError) -> None:
+        reason = describe(path, error)
+        found.errors.append(ScannedFile(path_map.stored(path), "error", error=reason))
+
     for root, start in pairs:
         stored = path_map.stored(start)
         known = {k.path: k for k in known_files(conn, library.id, stored)} if library.id else {}
-        errors = found.errors
-        for folder in walk(root, start, file_types, lambda p, e: errors.append(_error(p, e, path_map))):
+        for folder in walk(root, start, file_types, note_error):
             new = [f for f in folder.media if not _note_known(found, f, known, path_map, mode)]
             _note_others(found, folder, known, path_map)
             found.folders.append(folder)
             found.units.extend(_units(folder, new, grouping))
             progress(sum(len(f.media) for f in found.folders[-1:]))
-        failed = {e.path for e in errors}
+        failed = {e.path for e in found.errors}
         found.vanished.extend(k for k in known.values() if k.path not in failed)
     _add_supplements(found)
     return found
-
-
-def _error(path: str, error: OSError, path_map: PathMap) -> ScannedFile:
-    return ScannedFile(path_map.stored(path), "error", error=describe(path, error))
 
 
 def _note_known(

@@ -67,11 +67,13 @@ class Brief:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The row that a name means in this library: its id, its spelling, and a series' `name_source`."""
+    """The row that a name means in this library: its id, its spelling, a series' `name_source`, and the
+    sort name of a person or series."""
 
     id: int
     name: str
     source: str | None = None
+    sort_name: str | None = None
 
 
 def folded(name: str) -> str:
@@ -95,6 +97,10 @@ class Identities:
         """Return the row's id, or the folded name of a row that does not exist yet."""
         identity = self.find(table, name)
         return identity.id if identity else folded(name)
+
+    def sort_name(self, table: str, name: str) -> str | None:
+        identity = self.find(table, name)
+        return identity.sort_name if identity else None
 
     def spelling(self, table: str, name: str) -> str:
         """Return the name as it will be stored: an existing row keeps its own spelling."""

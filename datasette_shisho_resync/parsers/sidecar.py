@@ -246,6 +246,8 @@ def _json(value: object, line: str) -> str:
     """Write what `json.dumps(indent=2)` does, in half its time; `line` is the break before the next line."""
     if isinstance(value, str):
         return encode_basestring(value)
+    if type(value) is int:
+        return str(value)
     deeper = line + "  "
     if isinstance(value, dict):
         items = [f'"{key}": {_json(item, deeper)}' for key, item in value.items()]

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 from ..candidates import is_unchanged
 from ..errors import StalePlan
-from ..fields import BY_NAME
-from ..files import cover_name, shown
+from ..files import cover_name
 from ..model import (
     Brief,
     CoverImage,
@@ -31,11 +30,10 @@ from ..store.history import Entry, RunHeader, record_run
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, create_history, exact_text, library_schema
 from ..store.search import index_book, index_series, unindex_book
-from ..store.snapshot import load_brief
+from ..store.snapshot import load_brief, series_of_book
 from ..store.times import from_stored, now
 from .companions import (
     Companion,
-    SidecarDraft,
     covers_to_write,
     draft_sidecars,
     note_seen,
@@ -101,6 +99,8 @@ def apply_run(
         planned = plan_run(conn, schema, ask, gathered, settings)
         if ask.digest is not None and ask.digest != planned.plan.digest:
             raise StalePlan("Something changed since this plan was made.", planned.plan)
+        if ask.fields is not None:  # such a run removes nothing, so nothing takes its place
+            gathered = replace(gathered, promoted=None)
         if planned.plan.changes and not schema.has_history:
             create_history(conn)
             schema = library_schema(conn)
@@ -134,23 +134,21 @@ def _write(
     cover_names = _cover_names(plan, brief, gathered)
     covers = covers_to_write(plan.changes, brief, cover_names, settings)
     entries = _write_rows(conn, schema, gathered, planned, cover_names, started_at)
-    _keep_stats(conn, schema, gathered, remaining)
+    if ask.fields is None:  # else the file's news in other fields would never be read again
+        _keep_stats(conn, schema, gathered, remaining)
     if book is not None:
         index_book(conn, schema, book.id)
         recompute_review(conn, schema, [f.id for f in brief.files if ("files", f.id) not in removed])
     sidecars = sidecars_to_write(drafts, has_changes=has_changes)
     companions = (*covers, *sidecars)
     if schema.has_history:
-        note_seen(conn, drafts, companions, planned.snapshot.seen_sidecars)
+        note_seen(conn, gathered.sidecars.values(), companions, planned.snapshot.seen_sidecars)
     run_id, pending = None, list[int]()
     if has_changes:
         entries += replaced_entries(conn, companions, drafts, book)
         run_id = _record(conn, ask, plan, by, entries, started_at)
         pending = record_companions(conn, run_id, companions)
     outcome = _outcome(conn, ask.target, brief, plan, run_id=run_id, dry_run=False)
-    outcome = replace(
-        outcome, warnings=(*plan.warnings, *_unused_edits(drafts, sidecars, planned.snapshot.seen_sidecars))
-    )
     return Applied(outcome, companions, tuple(pending), brief.roots)
 
 
@@ -200,10 +198,7 @@ def _cover_names(plan: Plan, brief: Brief, gathered: Gathered) -> dict[int, str]
 
 
 def _series_ids(conn: sqlite3.Connection, schema: LibrarySchema, brief: Brief) -> set[int]:
-    if brief.book is None or BY_NAME["series"] not in schema.fields:
-        return set()
-    rows = conn.execute("select series_id from book_series where book_id = ?", (brief.book.id,))
-    return {r[0] for r in rows}
+    return series_of_book(conn, schema, brief.book.id) if brief.book is not None else set()
 
 
 def _touches_series(plan: Plan) -> bool:
@@ -241,22 +236,6 @@ def _record(
     removed = sum(c.table in ("books", "files") for c in plan.removals)
     changed = len(plan.changes) - len(plan.removals)
     return record_run(conn, header, entries, changed=changed, removed=removed)
-
-
-def _unused_edits(
-    drafts: Iterable[SidecarDraft], sidecars: Iterable[Companion], seen: frozenset[tuple[str, str]]
-) -> Iterable[str]:
-    """Warn of each edit in a sidecar that was not used and is overwritten."""
-    written = {c.path: c.data for c in sidecars}
-    for draft in drafts:
-        if draft.found is not None and (draft.path, draft.found.sha256) in seen:
-            continue
-        lost = draft.lost_fields(written[draft.path]) if draft.path in written else ()
-        if lost:
-            yield (
-                f"{shown(draft.path)}: its edit of {', '.join(lost)} was not used and is overwritten; "
-                "undo brings it back"
-            )
 
 
 def _outcome(

@@ -12,11 +12,11 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from ..errors import ResyncError
-from ..files import read_companion, replace_file, shown
+from ..files import read_companion, replace_files
 from ..model import (
     METADATA_NAMES,
     BookRow,
@@ -45,7 +45,7 @@ from ..values import is_empty
 from .gathering import readable_roots
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Companion:
     """A file to write: `path` in stored form; `old` is what it holds now, None when it is not there."""
 
@@ -54,11 +54,11 @@ class Companion:
     data: bytes
     old: bytes | None
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         return sha256_of(self.data)
 
-    @property
+    @cached_property
     def old_sha256(self) -> str | None:
         return None if self.old is None else sha256_of(self.old)
 
@@ -75,20 +75,13 @@ class SidecarDraft:
     path: str
     render: Callable[[], bytes]
     found: SidecarReading | None
-    before: bytes
+    before: bytes = b""
 
     def edited_fields(self) -> tuple[str, ...]:
         """Return the fields in which what is there says something else than the rows did."""
         if self.found is None or self.found.parsed is None:
             return ()
         return _differing(self.found.parsed, self._parsed(self.before))
-
-    def lost_fields(self, written: bytes) -> tuple[str, ...]:
-        """Return the edited fields whose edit is not in what will be written."""
-        if self.found is None or self.found.parsed is None:
-            return ()
-        replaced = _differing(self.found.parsed, self._parsed(written))
-        return tuple(name for name in self.edited_fields() if name in replaced)
 
     def _parsed(self, data: bytes) -> ParsedFile | None:
         return parse_sidecar(data, self.path, Limits()).parsed
@@ -220,7 +213,7 @@ def record_companions(
     companions: Sequence[Companion],
 ) -> list[int]:
     """Note files as pending for a run; returns the rows' ids in the order given."""
-    return [add_pending(conn, run_id, c.path, c.kind, c.sha256, c.old_sha256) for c in companions]
+    return add_pending(conn, run_id, [(c.path, c.kind, c.sha256, c.old_sha256) for c in companions])
 
 
 def replaced_entries(
@@ -249,31 +242,31 @@ def replaced_entries(
 
 def note_seen(
     conn: sqlite3.Connection,
-    drafts: Iterable[SidecarDraft],
+    found: Iterable[SidecarReading],
     written: Iterable[Companion],
-    seen: frozenset[tuple[str, str]],
-) -> bool:
-    """Remember the sidecars as read and as they will be; returns whether anything was new."""
-    new_hashes = {c.path: c.sha256 for c in written if c.kind == SIDECAR}
-    wrote = False
-    for draft in drafts:
-        hashes = {draft.found.sha256} if draft.found else set()
-        if draft.path in new_hashes:
-            hashes.add(new_hashes[draft.path])
-        if hashes and not all((draft.path, h) in seen for h in hashes):
-            note_sidecars(conn, draft.path, sorted(hashes))
-            wrote = True
-    return wrote
+    seen: frozenset[tuple[str, str]] = frozenset(),
+) -> None:
+    """Remember the sidecars as read and as they will be, so that neither counts as news again."""
+    hashes: dict[str, set[str]] = {}
+    for sidecar in found:
+        hashes.setdefault(sidecar.path, set()).add(sidecar.sha256)
+    for companion in written:
+        if companion.kind == SIDECAR:
+            hashes.setdefault(companion.path, set()).add(companion.sha256)
+    for path, contents in hashes.items():
+        if not all((path, sha256) in seen for sha256 in contents):
+            note_sidecars(conn, path, sorted(contents))
 
 
 def write_companions(companions: Sequence[Companion], roots: Sequence[str], settings: Settings) -> list[str]:
     """Write the files; returns a sentence for each that could not be written."""
-    warnings = []
     allowed = readable_roots(roots, settings)
+    folders: dict[str, dict[str, bytes]] = {}
     for companion in companions:
-        try:
-            replace_file(settings.path_map.here(companion.path), companion.data, allowed)
-        except (ResyncError, OSError) as error:
-            reason = error.message if isinstance(error, ResyncError) else str(error.strerror or error)
-            warnings.append(f"{shown(companion.path)} could not be written: {reason}")
-    return warnings
+        folder, name = os.path.split(settings.path_map.here(companion.path))
+        folders.setdefault(folder, {})[name] = companion.data
+    return [
+        error.message
+        for folder, contents in folders.items()
+        for error in replace_files(folder, contents, allowed).values()
+    ]

@@ -32,6 +32,8 @@ from ..store.schema import exact_text
 from ..store.snapshot import load_brief
 from ..store.times import from_stored
 
+_MAIN_TYPES = frozenset({"epub", "cbz", "m4b", "pdf"})
+
 
 class Reader(Protocol):
     """Whoever reads files: a `workers.WorkerPool`."""
@@ -107,11 +109,9 @@ class Gathering:
     gone: set[int] = field(default_factory=set)
 
     def run(self) -> Gathered:
-        promoted: FileRow | None = None
         self._read(self._wanted())
-        mains = [f for f in self.brief.files if f.is_main]
-        if mains and all(f.id in self.gone for f in mains):
-            promoted = self._promotable()
+        is_bare = all(f.id in self.gone for f in self.brief.files if f.is_main)
+        promoted = self._promotable() if self.gone and is_bare else None
         return Gathered(
             self.brief,
             self.readings,
@@ -137,16 +137,22 @@ class Gathering:
             self._note(file, request, future.result())
 
     def _note(self, file: FileRow, request: ReadRequest, reading: FileReading) -> None:
-        if reading.status is FileStatus.MISSING:
+        if reading.status is FileStatus.MISSING and self._is_asked_for(file):
             try:
                 self._judge(file, request)
                 self.gone.add(file.id)
-            except Conflict as error:
+            except (Conflict, FileRefused) as error:
                 self.errors.append(error)
-                reading = replace(reading, status=FileStatus.UNAVAILABLE, error=error.message)
-        elif reading.status is not FileStatus.OK:
+                is_refused = isinstance(error, FileRefused)
+                status = FileStatus.REFUSED if is_refused else FileStatus.UNAVAILABLE
+                reading = replace(reading, status=status, error=error.message)
+        elif reading.status is not FileStatus.OK and self._is_asked_for(file):
             self.errors.append(_error_of(reading))
         self.readings[file.id] = in_stored_form(reading, file.path, self.settings)
+
+    def _is_asked_for(self, file: FileRow) -> bool:
+        """Tell whether the run is about this file; the reset of another one only reads it."""
+        return self.ask.target.table == "books" or self.ask.target.pk == file.id
 
     def _judge(self, file: FileRow, request: ReadRequest) -> None:
         """Return if the file is really gone; raise `Conflict` if its disk may not be there."""
@@ -170,7 +176,12 @@ class Gathering:
         )
 
     def _promotable(self) -> FileRow | None:
-        """Return the first supplement that exists and can be parsed; it is read as the main file."""
+        """Return the first supplement that can be parsed; it is read as the main file.
+
+        One of a supported type that can't be parsed now is taken if there is no other: unreadable is
+        not missing, and without a main file the book would go.
+        """
+        damaged: FileRow | None = None
         for file in self.brief.files:
             if file.is_main or file.id in self.readings:
                 continue
@@ -179,13 +190,16 @@ class Gathering:
             if reading.status is FileStatus.OK:
                 self.readings[file.id] = in_stored_form(reading, file.path, self.settings)
                 return file
-        return None
+            if reading.status is not FileStatus.MISSING and file.file_type in _MAIN_TYPES:
+                damaged = damaged or file
+        return damaged
 
     def _refusal(self) -> ResyncError | None:
-        """Return the error to report when nothing could be read and nothing is gone either."""
+        """Return the error to report when nothing that was asked for could be read, or is gone."""
         if self.gone or not self.errors:
             return None
-        if any(r.status is FileStatus.OK for r in self.readings.values()):
+        asked = [r for f, r in self.readings.items() if self._is_asked_for(self.brief.file(f))]
+        if any(r.status is FileStatus.OK for r in asked):
             return None
         roots = [e for e in self.errors if isinstance(e, RootUnavailable)]
         if roots:
@@ -211,16 +225,16 @@ def own_root(roots: Sequence[str], path: str) -> str | None:
 def read_requests(
     mode: Mode, brief: Brief, files: Sequence[FileRow], settings: Settings
 ) -> list[ReadRequest]:
-    """Return what a worker shall read for each file; the book's sidecar goes with the first main one."""
+    """Return what a worker shall read for each file; the book's sidecar goes with every main one, as any
+    of them may turn out to be unreadable."""
     path_map = settings.path_map
     roots = readable_roots(brief.roots, settings)
-    with_book = next((f.id for f in files if f.is_main), None)
     first_main = next((f for f in brief.files if f.is_main), None)
     requests = []
     for file in files:
         here = path_map.here(file.path)
         book_sidecar = None
-        if brief.book is not None and file.id == with_book and first_main is not None:
+        if brief.book is not None and file.is_main and first_main is not None:
             book_sidecar = _book_sidecar_here(brief.book.path, first_main.path, settings)
         known_ns = from_stored(file.modified_at)
         requests.append(

@@ -15,6 +15,7 @@ from ..candidates import (
     stored_cover,
     supplement_layers,
 )
+from ..comparison import comparison_key
 from ..decide import ROLE, ROW, Decision, Record, decide_record, limited, make_plan
 from ..errors import BadRequest
 from ..fields import BY_NAME
@@ -32,12 +33,14 @@ from ..model import (
     Reason,
     Snapshot,
     Stored,
+    Value,
 )
 from ..settings import Settings
 from ..store.removal import DoomedRow, doomed_rows
 from ..store.schema import LibrarySchema
 from ..store.snapshot import load_snapshot, resolve_names
 from ..store.times import from_stored
+from ..values import is_empty
 from .gathering import Ask, Gathered
 
 
@@ -67,9 +70,13 @@ def plan_run(
         changes.append(
             Change("files", gathered.promoted, ROLE, "supplement", None, "main", None, Reason.DERIVED)
         )
-    whole = make_plan(ask.target, ask.mode, decisions, changes, _file_states(gathered), _warnings(gathered))
-    is_whole = ask.fields is None
-    return Planned(limited(whole, ask.fields), snapshot, decisions, doomed if is_whole else ())
+    whole = make_plan(ask.target, ask.mode, decisions, changes, _file_states(gathered), ())
+    plan = limited(whole, ask.fields)
+    warnings = [*_warnings(gathered)]
+    if settings.write_sidecars and plan.changes:
+        warnings.extend(_unused_edits(plan, decisions, gathered, snapshot))
+    plan = replace(plan, warnings=tuple(dict.fromkeys(warnings)))
+    return Planned(plan, snapshot, decisions, doomed if ask.fields is None else ())
 
 
 def check_fields(names: Sequence[str] | None) -> None:
@@ -111,7 +118,7 @@ def _decided(
     identities = resolve_names(conn, schema, brief.library_id, bare.identities, offered)
     snapshot = replace(bare, files=covered, identities=identities)
     decisions: list[Decision] = []
-    if with_book is not None and any(f.is_main for f in files):
+    if with_book is not None and any(f.is_main for f in files) and not _has_lost_its_file(ask, gathered):
         record = Record("books", with_book.id, snapshot.book, book_layers)
         decisions.extend(decide_record(record, ask.mode, identities))
     for file in files:
@@ -119,6 +126,11 @@ def _decided(
             record = Record("files", file.id, covered[file.id], layers[file.id])
             decisions.extend(decide_record(record, ask.mode, identities))
     return snapshot, tuple(decisions)
+
+
+def _has_lost_its_file(ask: Ask, gathered: Gathered) -> bool:
+    """Tell whether a run on one file found it gone, so that it has nothing to say about the book."""
+    return ask.target.table == "files" and ask.target.pk in gathered.gone and gathered.promoted is None
 
 
 def _effective_rows(gathered: Gathered, gone: set[tuple[str, int]]) -> Iterator[FileRow]:
@@ -133,6 +145,8 @@ def _effective_rows(gathered: Gathered, gone: set[tuple[str, int]]) -> Iterator[
 def _with_cover(stored: Mapping[str, Stored], reading: FileReading, file: FileRow) -> Mapping[str, Stored]:
     if "cover" not in stored:
         return stored
+    if not file.is_main:  # a supplement is not read, so nothing is known of its cover
+        return {name: value for name, value in stored.items() if name != "cover"}
     return {**stored, "cover": stored_cover(stored["cover"], reading, file)}
 
 
@@ -203,8 +217,8 @@ def _file_states(gathered: Gathered) -> tuple[FileState, ...]:
     return tuple(states)
 
 
-def _warnings(gathered: Gathered) -> tuple[str, ...]:
-    """Return what was broken and dropped, each once, with its file."""
+def _warnings(gathered: Gathered) -> list[str]:
+    """Return what was broken and dropped, with its file."""
     found: list[str] = []
     for reading in gathered.readings.values():
         found.extend(reading.warnings)
@@ -212,7 +226,43 @@ def _warnings(gathered: Gathered) -> tuple[str, ...]:
             found.extend(f"{shown(reading.path)}: {w}" for w in reading.parsed.warnings)
     for sidecar in gathered.sidecars.values():
         if sidecar.error is not None:
-            found.append(f"{shown(sidecar.path)}: {sidecar.error}")
-        elif sidecar.parsed is not None:
+            continue  # the reading warned of it
+        if sidecar.parsed is not None:
             found.extend(f"{shown(sidecar.path)}: {w}" for w in sidecar.parsed.warnings)
-    return tuple(dict.fromkeys(found))
+    return found
+
+
+def _unused_edits(
+    plan: Plan, decisions: Iterable[Decision], gathered: Gathered, snapshot: Snapshot
+) -> Iterator[str]:
+    """Warn of each edit in a sidecar that the run does not use and overwrites."""
+    written = {(c.table, c.pk, c.field) for c in plan.changes}
+    lost: dict[str, list[str]] = {}
+    for decision in decisions:
+        edit = _edit_of(decision, gathered, snapshot)
+        if edit is None:
+            continue
+        path, value = edit
+        is_written = (decision.table, decision.pk, decision.field.name) in written
+        left = decision.value if is_written else decision.stored.value
+        edited, *others = (
+            comparison_key(decision.field, v, snapshot.identities)
+            for v in (value, left, decision.stored.value)
+        )
+        if edited not in others:
+            lost.setdefault(path, []).append(decision.field.name)
+    for path, names in lost.items():
+        yield (
+            f"{shown(path)}: its edit of {', '.join(names)} was not used and is overwritten; "
+            "undo brings it back"
+        )
+
+
+def _edit_of(decision: Decision, gathered: Gathered, snapshot: Snapshot) -> tuple[str, Value] | None:
+    """Return the sidecar that speaks about a field and was not seen before, and what it says."""
+    is_book = decision.table == "books"
+    sidecar = gathered.book_sidecar if is_book else gathered.readings[decision.pk].sidecar
+    if sidecar is None or sidecar.parsed is None or (sidecar.path, sidecar.sha256) in snapshot.seen_sidecars:
+        return None
+    value = getattr(sidecar.parsed, decision.field.name, None)
+    return None if is_empty(value) else (sidecar.path, value)

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import UnknownRow
-from ..model import Brief, SidecarReading, Target
+from ..model import Brief, Mode, SidecarReading, Target
 from ..parsers.sidecar import file_sidecar_path, parse_sidecar
 from ..settings import Settings
 from ..store.history import Entry, Run, RunHeader, from_cell, load_blob, load_run, mark_undone, record_run
+from ..store.pending import note_sidecars
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, exact_text
 from ..store.search import index_book, index_series, unindex_book
-from ..store.snapshot import load_brief
+from ..store.snapshot import load_brief, series_of_book
 from ..store.times import now
 from ..store.undo import FILE_FIELDS, Undo
 from .applying import By
@@ -25,6 +26,7 @@ from .companions import (
     note_seen,
     present_bytes,
     record_companions,
+    replaced_entries,
     sha256_of,
     sidecar_path_of_book,
     sidecars_to_write,
@@ -66,10 +68,12 @@ def undo_run(
         undo = Undo(conn, schema, run, started_at)
         if before is not None and before.book is not None and _made(run, "books", before.book.id):
             unindex_book(conn, schema, before.book.id)
+        series = _series_ids(conn, schema, before)
         undo.apply()
         brief = _brief(conn, run.target)
-        _index(conn, schema, before, brief)
-        companions, warnings = _companions(conn, schema, run, brief, settings)
+        _index(conn, schema, brief, series | _series_ids(conn, schema, brief))
+        companions, replaced, warnings = _companions(conn, schema, run, brief, settings)
+        undo.entries.extend(replaced)
         header = RunHeader(run.target, run.mode, "", by.via, by.actor, by.job_id, started_at, undo_of=run.id)
         removed = sum(
             e.field == "row" and e.new is None and e.table in ("books", "files") for e in undo.entries
@@ -101,15 +105,14 @@ def _made(run: Run, table: str, pk: int) -> bool:
     return any((e.table, e.pk, e.field) == (table, pk, "row") and e.old is None for e in run.entries)
 
 
-def _index(
-    conn: sqlite3.Connection, schema: LibrarySchema, before: Brief | None, after: Brief | None
-) -> None:
+def _series_ids(conn: sqlite3.Connection, schema: LibrarySchema, brief: Brief | None) -> set[int]:
+    if brief is None or brief.book is None:
+        return set()
+    return series_of_book(conn, schema, brief.book.id)
+
+
+def _index(conn: sqlite3.Connection, schema: LibrarySchema, after: Brief | None, series: set[int]) -> None:
     """Make the search rows of the book and of its series right, and the review state of its files."""
-    series: set[int] = set()
-    for brief in (before, after):
-        if brief is not None and brief.book is not None and schema.has("book_series"):
-            rows = conn.execute("select series_id from book_series where book_id = ?", (brief.book.id,))
-            series.update(r[0] for r in rows)
     if after is not None and after.book is not None:
         index_book(conn, schema, after.book.id)
         recompute_review(conn, schema, [f.id for f in after.files])
@@ -119,10 +122,11 @@ def _index(
 
 def _companions(
     conn: sqlite3.Connection, schema: LibrarySchema, run: Run, brief: Brief | None, settings: Settings
-) -> tuple[list[Companion], list[str]]:
-    """Return the covers and sidecars to put back, and the sidecars to write anew."""
+) -> tuple[list[Companion], list[Entry], list[str]]:
+    """Return the covers and sidecars to put back and the sidecars to write anew, history entries of what
+    they replace, and warnings."""
     if brief is None or brief.book is None:
-        return [], []
+        return [], [], []
     restored, warnings = _restored_files(conn, run, brief, settings)
     taken = {c.path for c in restored}
     mains = [f for f in brief.files if f.is_main]
@@ -133,8 +137,12 @@ def _companions(
     drafts = draft_sidecars(conn, schema, brief, mains, found, settings, has_changes=True)
     drafts = [d for d in drafts if d.path not in taken and d.found is not None]
     written = sidecars_to_write(drafts, has_changes=True)
-    note_seen(conn, drafts, written, frozenset())
-    return [*restored, *written], warnings
+    note_seen(conn, [d.found for d in drafts if d.found is not None], written)
+    if run.mode != Mode.SCAN.value:  # these ignored the edits that come back, so they are still news
+        for companion in restored:
+            note_sidecars(conn, companion.path, ())
+    companions = [*restored, *written]
+    return companions, replaced_entries(conn, companions, drafts, brief.book), warnings
 
 
 def _sidecars_on_disk(
@@ -156,6 +164,8 @@ def _restored_files(
             continue
         old, new = from_cell(entry.old), from_cell(entry.new)
         data, present = load_blob(conn, old["sha256"]), present_bytes(old["path"], brief.roots, settings)
+        if data is not None and present == data:
+            continue
         if data is None or present is None or sha256_of(present) != new["sha256"]:
             warnings.append(f"{json.dumps(old['path'])} was changed since and stays as it is")
             continue

@@ -5,6 +5,7 @@ Every function returns the history entries of what it wrote. Nothing is decided 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from ..model import (
 from .entities import EntityRows
 from .history import Entry
 from .removal import DoomedRow, remove_rows
-from .schema import LibrarySchema
+from .schema import LibrarySchema, sql_text
 from .snapshot import load_list
 from .times import date_to_stored, to_stored
 
@@ -121,16 +122,32 @@ def _cover_columns(name: str | None, value: Value) -> tuple[Any, dict[str, Any]]
     page = value.page if isinstance(value, CoverImage) else None
     mime = value.mime if isinstance(value, CoverImage) else None
     name = name if isinstance(value, CoverImage) else None
-    columns = {"cover_image_filename": name, "cover_mime_type": mime, "cover_page": page}
-    return {"filename": name, "mime": mime, "page": page}, columns
+    return {"filename": name, "mime": mime, "page": page}, cover_columns(name, mime, page)
+
+
+def cover_columns(
+    filename: str | None = None, mime: str | None = None, page: int | None = None
+) -> dict[str, Any]:
+    """Return the columns of a file that tell of its cover image."""
+    return {"cover_image_filename": filename, "cover_mime_type": mime, "cover_page": page}
 
 
 def update_row(writing: Writing, table: str, pk: int, columns: Mapping[str, Any]) -> None:
     """Set columns and `updated_at`; the latter alone when only lists changed."""
-    values = {**columns, "updated_at": writing.timestamp}
-    present = {c: v for c, v in values.items() if writing.schema.has(table, c)}
-    assignments = ", ".join(f"{column} = ?" for column in present)
-    writing.conn.execute(f"update {table} set {assignments} where id = ?", (*present.values(), pk))
+    set_columns(writing.conn, writing.schema, table, pk, {**columns, "updated_at": writing.timestamp})
+
+
+def set_columns(
+    conn: sqlite3.Connection, schema: LibrarySchema, table: str, pk: int, columns: Mapping[str, Any]
+) -> None:
+    """Set those of the columns that this library has."""
+    present = {
+        c: sql_text(v) if isinstance(v, str) else v for c, v in columns.items() if schema.has(table, c)
+    }
+    # Only surrogates become bytes; a cast of everything else would turn numbers into text.
+    texts = {c for c, v in present.items() if isinstance(v, bytes) and isinstance(columns[c], str)}
+    assignments = ", ".join(f"{c} = cast(? as text)" if c in texts else f"{c} = ?" for c in present)
+    conn.execute(f"update {table} set {assignments} where id = ?", (*present.values(), pk))
 
 
 def replace_list(writing: Writing, field: Field, owner_id: int, value: Any, source: str | None) -> None:
@@ -220,24 +237,29 @@ def _insert_chapters(
 def _insert_chapter_level(
     writing: Writing, file_id: int, parent_id: int | None, chapters: Sequence[Chapter]
 ) -> None:
-    """Insert siblings; those without children in one go."""
-    statement = """
+    """Insert siblings in one statement, then the levels below them."""
+    rows = [[c.title, c.start_page, c.start_timestamp_ms, c.href] for c in chapters]
+    writing.conn.execute(
+        """
         insert into chapters (
             created_at, updated_at, file_id, parent_id, sort_order, title,
             start_page, start_timestamp_ms, href
         )
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?)
-    """
-
-    def values(order: int, c: Chapter) -> tuple[Any, ...]:
-        stamp = writing.timestamp
-        return (stamp, stamp, file_id, parent_id, order, c.title, c.start_page, c.start_timestamp_ms, c.href)
-
-    leaves = [values(order, c) for order, c in enumerate(chapters) if not c.children]
-    writing.conn.executemany(statement, leaves)
-    for order, chapter in enumerate(chapters):
+        select ?1, ?1, ?2, ?3, key, json_extract(value, '$[0]'), json_extract(value, '$[1]'),
+            json_extract(value, '$[2]'), json_extract(value, '$[3]')
+        from json_each(?4)
+        order by key
+        """,
+        (writing.timestamp, file_id, parent_id, json.dumps(rows)),
+    )
+    if not any(c.children for c in chapters):
+        return
+    ids = writing.conn.execute(
+        "select id from chapters where file_id = ? and parent_id is ? order by sort_order",
+        (file_id, parent_id),
+    ).fetchall()
+    for (row_id,), chapter in zip(ids, chapters, strict=True):
         if chapter.children:
-            row_id = writing.conn.execute(statement, values(order, chapter)).lastrowid
             _insert_chapter_level(writing, file_id, row_id, chapter.children)
 
 
@@ -291,9 +313,7 @@ def keep_stat(conn: sqlite3.Connection, schema: LibrarySchema, file_id: int, sta
     Bookkeeping: no history, no `updated_at`.
     """
     columns = {"filesize_bytes": stat.size_bytes, "file_modified_at": to_stored(stat.mtime_ns)}
-    present = {c: v for c, v in columns.items() if schema.has("files", c)}
-    assignments = ", ".join(f"{c} = ?" for c in present)
-    conn.execute(f"update files set {assignments} where id = ?", (*present.values(), file_id))
+    set_columns(conn, schema, "files", file_id, columns)
     if schema.has("file_fingerprints"):
         conn.execute("delete from file_fingerprints where file_id = ?", (file_id,))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..fields import ENTITIES, PERSON, SERIES, Entity
@@ -23,6 +24,8 @@ class EntityRows:
     """The named rows of one library during one transaction.
 
     `created` and `improved` are history entries: rows that were made, and series whose source rose.
+    `is_complete`: every name that will be asked for and is not in `known` has no row. `index_later`:
+    the caller writes the search rows of what was created.
     """
 
     conn: sqlite3.Connection
@@ -30,6 +33,8 @@ class EntityRows:
     library_id: int
     timestamp: str
     known: dict[tuple[str, str], Identity]
+    is_complete: bool = False
+    index_later: bool = False
     created: list[Entry] = field(default_factory=list)
     improved: list[Entry] = field(default_factory=list)
 
@@ -48,7 +53,7 @@ class EntityRows:
         """Return the row that a name means, made when there is none; a series' source only rises."""
         key = (table, folded(name))
         identity = self.known.get(key)
-        if identity is None:
+        if identity is None and not self.is_complete:
             identity = find_entity(self.conn, self.schema, self.library_id, table, name.strip())
         if identity is None:
             identity = self._create(_BY_TABLE[table], name.strip(), source, sort_hint)
@@ -76,12 +81,15 @@ class EntityRows:
             f"insert into {entity.table} ({', '.join(columns)}) values ({marks})", tuple(columns.values())
         ).lastrowid
         assert row_id is not None
-        if entity is not SERIES:  # a series' row tells of its books, and is written with them
+        if (
+            entity is not SERIES and not self.index_later
+        ):  # a series' row tells of its books, and is written with them
             insert_entity(self.conn, self.schema, entity, row_id)
         self.created.append(
             Entry(entity.table, row_id, "row", None, None, {"id": row_id, "name": name}, source, "new_value")
         )
-        return Identity(row_id, name, source if entity is SERIES else None)
+        name_source = source if entity is SERIES else None
+        return Identity(row_id, name, name_source, str(columns.get("sort_name", "")) or None)
 
     def _improve(self, identity: Identity, source: str | None) -> Identity:
         self.conn.execute(
@@ -100,7 +108,7 @@ class EntityRows:
                 "better_source",
             )
         )
-        return Identity(identity.id, identity.name, source)
+        return Identity(identity.id, identity.name, source, identity.sort_name)
 
 
 def forget_entity(conn: sqlite3.Connection, schema: LibrarySchema, table: str, pk: int) -> None:
@@ -108,3 +116,12 @@ def forget_entity(conn: sqlite3.Connection, schema: LibrarySchema, table: str, p
     entity = _BY_TABLE[table]
     unindex_entity(conn, schema, entity, pk)
     conn.execute(f"delete from {entity.table} where id = ?", (pk,))
+
+
+def index_created(
+    conn: sqlite3.Connection, schema: LibrarySchema, created: Iterable[tuple[str, int]]
+) -> None:
+    """Write the search rows of named rows, (table, id), that were made without; series aside."""
+    for table, pk in created:
+        if table != SERIES.table:
+            insert_entity(conn, schema, _BY_TABLE[table], pk)

@@ -66,6 +66,13 @@ def record_run(
     conn: sqlite3.Connection, header: RunHeader, entries: Sequence[Entry], *, changed: int, removed: int
 ) -> int:
     """Write a run and its entries; returns its id."""
+    run_id = record_header(conn, header, changed=changed, removed=removed)
+    record_entries(conn, [(run_id, e) for e in entries])
+    return run_id
+
+
+def record_header(conn: sqlite3.Connection, header: RunHeader, *, changed: int, removed: int) -> int:
+    """Write a run without entries; returns its id."""
     run_id = conn.execute(
         """
         insert into resync_runs (
@@ -92,6 +99,11 @@ def record_run(
         ),
     ).lastrowid
     assert run_id is not None
+    return run_id
+
+
+def record_entries(conn: sqlite3.Connection, entries: Sequence[tuple[int, Entry]]) -> None:
+    """Write the entries, (run id, entry), of runs."""
     conn.executemany(
         """
         insert into resync_changes (
@@ -101,7 +113,7 @@ def record_run(
         """,
         [
             (
-                run_id,
+                run,
                 e.table,
                 e.pk,
                 e.field,
@@ -111,10 +123,9 @@ def record_run(
                 e.new_source,
                 e.reason,
             )
-            for e in entries
+            for run, e in entries
         ],
     )
-    return run_id
 
 
 def as_cell(value: Any) -> Any:

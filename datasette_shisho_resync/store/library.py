@@ -40,9 +40,7 @@ def load_libraries(conn: sqlite3.Connection) -> tuple[LibraryRow, ...]:
 
 
 def _paths(conn: sqlite3.Connection, library_id: int) -> tuple[str, ...]:
-    rows = conn.execute(
-        "select filepath from library_paths where library_id = ? order by id", (library_id,)
-    )
+    rows = conn.execute("select filepath from library_paths where library_id = ? order by id", (library_id,))
     return tuple(r[0] for r in rows)
 
 

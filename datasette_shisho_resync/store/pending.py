@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,17 +27,21 @@ class Pending:
 
 
 def add_pending(
-    conn: sqlite3.Connection, run_id: int, path: str, kind: str, sha256: str, old_sha256: str | None
-) -> int:
-    row_id = conn.execute(
+    conn: sqlite3.Connection, run_id: int, files: Sequence[tuple[str, str, str, str | None]]
+) -> list[int]:
+    """Note files, (path, kind, sha256, old_sha256), as still to be written; returns the rows' ids."""
+    if not files:
+        return []
+    last = conn.execute("select coalesce(max(id), 0) from resync_pending").fetchone()[0]
+    ids = list(range(last + 1, last + 1 + len(files)))
+    conn.executemany(
         """
-        insert into resync_pending (run_id, path, kind, sha256, old_sha256)
-        values (?, cast(? as text), ?, ?, ?)
+        insert into resync_pending (id, run_id, path, kind, sha256, old_sha256)
+        values (?, ?, cast(? as text), ?, ?, ?)
         """,
-        (run_id, sql_text(path), kind, sha256, old_sha256),
-    ).lastrowid
-    assert row_id is not None
-    return row_id
+        [(i, run_id, sql_text(path), *rest) for i, (path, *rest) in zip(ids, files, strict=True)],
+    )
+    return ids
 
 
 def load_pending(conn: sqlite3.Connection) -> tuple[Pending, ...]:
@@ -45,13 +50,30 @@ def load_pending(conn: sqlite3.Connection) -> tuple[Pending, ...]:
 
 
 def remove_pending(conn: sqlite3.Connection, ids: Iterable[int]) -> None:
-    conn.executemany("delete from resync_pending where id = ?", [(i,) for i in ids])
+    conn.execute(
+        "delete from resync_pending where id in (select value from json_each(?))", (json.dumps(list(ids)),)
+    )
 
 
 def note_sidecars(conn: sqlite3.Connection, path: str, hashes: Sequence[str]) -> None:
-    """Remember a sidecar's contents as no news; what was remembered of this path before is forgotten."""
+    """Remember a sidecar's contents as no news; what was remembered of this path before is forgotten.
+
+    Writes nothing when just these are remembered already.
+    """
+    known = conn.execute("select sha256 from resync_sidecars where path = cast(? as text)", (sql_text(path),))
+    if {row[0] for row in known} == set(hashes):
+        return
     conn.execute("delete from resync_sidecars where path = cast(? as text)", (sql_text(path),))
     conn.executemany(
         "insert or ignore into resync_sidecars (path, sha256, seen_at) values (cast(? as text), ?, ?)",
         [(sql_text(path), sha256, now()) for sha256 in hashes],
+    )
+
+
+def add_sidecars(conn: sqlite3.Connection, seen: Sequence[tuple[str, str]]) -> None:
+    """Remember the contents, (path, sha256), of sidecars that were never seen before."""
+    timestamp = now()
+    conn.executemany(
+        "insert or ignore into resync_sidecars (path, sha256, seen_at) values (cast(? as text), ?, ?)",
+        [(sql_text(path), sha256, timestamp) for path, sha256 in seen],
     )

@@ -56,13 +56,15 @@ def references(conn: sqlite3.Connection) -> tuple[Reference, ...]:
             "select name from sqlite_master where type = 'table' and sql not like 'create virtual%'"
         )
     ]
+    spelled = {table.lower(): table for table in tables}
     found = []
     for table in tables:
         for key in conn.execute(
             'select "from", "table", "to", on_delete from pragma_foreign_key_list(?)', (table,)
         ):
             owns = key[3] != "SET NULL"
-            found.append(Reference(key[1].lower(), key[2] or "id", table, key[0], owns))
+            parent = spelled.get(key[1].lower(), key[1])
+            found.append(Reference(parent, key[2] or "id", table, key[0], owns))
     declared = {(r.parent, r.child, r.column) for r in found}
     found.extend(
         Reference(parent, "id", child, column, True)

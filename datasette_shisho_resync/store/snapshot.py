@@ -76,6 +76,13 @@ def library_paths(conn: sqlite3.Connection, library_id: int | None = None) -> tu
     return tuple(r[0] for r in rows)
 
 
+def series_of_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> set[int]:
+    """Return the ids of the series that a book is in."""
+    if not schema.has("book_series"):
+        return set()
+    return {r[0] for r in conn.execute("select series_id from book_series where book_id = ?", (book_id,))}
+
+
 def _book(conn: sqlite3.Connection, pk: int) -> BookRow | None:
     row = conn.execute("select id, library_id, filepath from books where id = ?", (pk,)).fetchone()
     return BookRow(row[0], int(row[1]), row[2]) if row else None
@@ -110,15 +117,26 @@ def load_snapshot(
     book: dict[str, Stored] = {}
     if brief.book is not None:
         fields = [f for f in BOOK_FIELDS if f.name in available]
-        row = conn.execute("select * from books where id = ?", (brief.book.id,)).fetchone()
-        book = _record(conn, row, fields, marks, known)
+        book = load_record(conn, Level.BOOK, brief.book.id, fields, known, marks)
     fields = [f for f in FILE_FIELDS if f.name in available]
     files = {}
     for file_id in file_ids:
-        row = conn.execute("select * from files where id = ?", (file_id,)).fetchone()
-        files[file_id] = _record(conn, row, fields, marks, known)
+        files[file_id] = load_record(conn, Level.FILE, file_id, fields, known, marks)
     seen = _seen_sidecars(conn, schema, sidecar_paths)
     return Snapshot(brief, book, files, Identities(known), seen)
+
+
+def load_record(
+    conn: sqlite3.Connection,
+    level: Level,
+    pk: int,
+    fields: Sequence[Field],
+    known: dict[tuple[str, str], Identity],
+    marks: frozenset[tuple[str, int, str]] = frozenset(),
+) -> dict[str, Stored]:
+    """Load fields of one row; the rows that its names mean are added to `known`."""
+    row = conn.execute(f"select * from {level.value} where id = ?", (pk,)).fetchone()
+    return _record(conn, row, fields, marks, known)
 
 
 def _record(
@@ -142,25 +160,28 @@ def _record(
             assert field.column is not None
             raw = row[field.column]
             if field.kind is Kind.COVER:
-                raw = {
-                    "filename": raw,
-                    "mime": row["cover_mime_type"],
-                    "page": row["cover_page"],
-                }
+                present = row.keys()
+                mime, page = (row[c] if c in present else None for c in ("cover_mime_type", "cover_page"))
+                raw = {"filename": raw, "mime": mime, "page": page}
             record[field.name] = Stored(_scalar(field, raw), source, is_marked, raw)
     return record
 
 
 def _scalar(field: Field, raw: Any) -> Value:
-    """The cover's value is the image on disk, which the reading knows."""
+    """The cover's value is the image on disk, which the reading knows.
+
+    SQLite lets any column hold anything: what is not of the field's kind counts as its text, or as none.
+    """
     if raw is None or raw == "" or field.kind is Kind.COVER:
         return None
+    if isinstance(raw, bytes):
+        raw = raw.decode("utf-8", "surrogateescape")
     if field.kind is Kind.DATE:
         return stored_date(str(raw))
     if field.kind is Kind.BOOLEAN:
         return bool(raw)
     if field.kind is Kind.REAL:
-        return float(raw)
+        return float(raw) if isinstance(raw, (int, float)) else str(raw)
     return raw  # type: ignore[no-any-return]
 
 
@@ -247,7 +268,12 @@ def load_list(
     raw = [dict(zip(r.keys(), r, strict=True)) for r in rows]
     if field.entity is not None and known is not None:
         for r in raw:
-            identity = Identity(r[field.entity.id_column], r["entity_name"], r.get("entity_source"))
+            identity = Identity(
+                r[field.entity.id_column],
+                r["entity_name"],
+                r.get("entity_source"),
+                r.get("entity_sort_name"),
+            )
             known[field.entity.table, folded(r["entity_name"])] = identity
     source = raw[0]["entity_source"] if raw and field.kind is Kind.SERIES else None
     return value_of_rows(field, raw), raw, source
@@ -337,9 +363,20 @@ def resolve_names(
     identities: Identities,
     names: Iterable[tuple[str, str]],
 ) -> Identities:
-    """Return `identities` with the rows that (entity table, name) pairs mean: by name, else by alias
-    (spec section 8)."""
+    """Return `identities` with the rows that (entity table, name) pairs mean."""
     known = dict(identities.rows)
+    add_names(conn, schema, library_id, known, names)
+    return Identities(known)
+
+
+def add_names(
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    library_id: int,
+    known: dict[tuple[str, str], Identity],
+    names: Iterable[tuple[str, str]],
+) -> None:
+    """Add to `known` the rows that names mean: by name, else by alias (spec section 8)."""
     for table, name in names:
         key = (table, folded(name))
         if key in known or not key[1]:
@@ -347,7 +384,6 @@ def resolve_names(
         row = find_entity(conn, schema, library_id, table, name.strip())
         if row is not None:
             known[key] = row
-    return Identities(known)
 
 
 def find_entity(
@@ -355,18 +391,23 @@ def find_entity(
 ) -> Identity | None:
     entity = _ENTITY[table]
     source = "name_source" if table == "series" else "null"
+    sort_name = f"{table}.sort_name" if table in ("persons", "series") else "null"
     row = conn.execute(
-        f"select id, name, {source} from {table} where name = ? collate nocase and library_id = ?",
+        f"""
+        select id, name, {source}, {sort_name}
+        from {table}
+        where name = ? collate nocase and library_id = ?
+        """,
         (name, library_id),
     ).fetchone()
     if row is None and entity.alias_table in schema.columns:
         row = conn.execute(
             f"""
-            select {table}.id, {table}.name, {source}
+            select {table}.id, {table}.name, {source}, {sort_name}
             from {entity.alias_table} as alias
             join {table} on {table}.id = alias.{entity.id_column}
             where alias.name = ? collate nocase and alias.library_id = ?
             """,
             (name, library_id),
         ).fetchone()
-    return Identity(row[0], row[1], row[2]) if row else None
+    return Identity(*row) if row else None

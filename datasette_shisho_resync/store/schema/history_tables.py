@@ -47,7 +47,7 @@ HISTORY_TABLES: Mapping[str, str] = {
 """,
     # The values have no type: a number stays a number, a text a text.
     "resync_changes": f"""
-    id integer primary key autoincrement,
+    id integer primary key,
     {_RUN},
     table_name text not null,
     row_pk integer not null,
@@ -71,7 +71,7 @@ HISTORY_TABLES: Mapping[str, str] = {
     primary key (path, sha256)
 """,
     "resync_pending": f"""
-    id integer primary key autoincrement,
+    id integer primary key,
     {_RUN},
     path text not null,
     kind text not null check (kind in ('cover', 'sidecar')),
@@ -88,7 +88,6 @@ _INDEXES = (
     ("resync_runs", "target_table, target_pk"),
     ("resync_runs", "job_id"),
     ("resync_changes", "run_id"),
-    ("resync_changes", "table_name, row_pk"),
 )
 
 

@@ -245,6 +245,7 @@ _INDEXES = (
 )
 _PARTIAL = {
     "files_language": "language is not null",
+    "chapters_parent_id": "parent_id is not null",
     "files_book_id_reviewed": "file_role = 'main'",
 }
 

@@ -1,0 +1,62 @@
+"""`datasette shisho explain`: why a row's fields are what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from ..decide import Decision, effective_source
+from ..explain import explain
+from ..model import Plan
+from ..resync import Ask
+from ..values import is_empty
+from .command import FAILED, Command
+from .options import Common, chosen_target, common, target_options
+from .output import say, shortened, table, write_json
+from .plan_text import FAILED_STATUSES, row_name, value_columns, value_text
+from .session import open_session
+
+_EXAMPLE = """\b
+Example:
+  datasette shisho explain library.db --book 12
+"""
+
+
+@click.command(cls=Command, epilog=_EXAMPLE, short_help="Why a row's fields are what they are.")
+@common
+@target_options
+def command(common: Common, book_id: int | None, file_id: int | None) -> None:
+    """Show what each source says about a row of DATABASE, and which value wins. Writes nothing."""
+    target = chosen_target(book_id, file_id)
+    if target is None:
+        raise click.UsageError("Give one of --book and --file.")
+    with open_session(common, writes=False) as session:
+        planned = session.service.planned(Ask(target))
+    if common.as_json:
+        write_json(explain(planned))
+    else:
+        say(*table(_rows(planned.decisions, value_columns())))
+        say(*_troubles(planned.plan), err=True)
+    if any(f.status in FAILED_STATUSES for f in planned.plan.files):
+        raise click.exceptions.Exit(FAILED)
+
+
+def _rows(decisions: tuple[Decision, ...], most: int) -> Iterator[tuple[str, ...]]:
+    """Yield the stored value of each field that has any to tell of, and below it what was offered."""
+    yield "row", "field", "value", "source", "", "file"
+    for decision in decisions:
+        stored, source = value_text(decision.stored.value), effective_source(decision.stored)
+        if not decision.candidates and is_empty(decision.stored.value):
+            continue
+        name, word = row_name(decision.table, decision.pk), decision.reason.value
+        yield name, decision.field.name, shortened(stored, most), source or "", f"stored: {word}", ""
+        for candidate in decision.candidates:
+            said = "would win" if decision.changes and candidate is decision.winner else "offered"
+            text = shortened(value_text(candidate.value), most)
+            yield "", "", text, candidate.source, said, candidate.path or ""
+
+
+def _troubles(plan: Plan) -> Iterator[str]:
+    yield from (f"Warning: {warning}" for warning in plan.warnings)
+    yield from (f"Error: {f.path}: {f.error}" for f in plan.files if f.status in FAILED_STATUSES)

@@ -1,0 +1,54 @@
+"""What the sidecars of a book and of a file shall hold, from the values of their fields. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .model import Identities, SeriesEntry, Value
+from .parsers.sidecar import BookSidecar, FileSidecar, SidecarPerson, SidecarSeries
+
+Values = Mapping[str, Value]
+
+
+def book_sidecar(values: Values, identities: Identities) -> BookSidecar:
+    def get(name: str) -> Any:
+        return values.get(name)
+
+    return BookSidecar(
+        title=get("title"),
+        sort_title=get("sort_title"),
+        subtitle=get("subtitle"),
+        description=get("description"),
+        authors=tuple(
+            SidecarPerson(a.name, identities.sort_name("persons", a.name), a.role) for a in get("authors") or ()
+        ),
+        series=tuple(_series(s, identities) for s in get("series") or ()),
+        genres=tuple(sorted(get("genres") or ())),
+        tags=tuple(sorted(get("tags") or ())),
+    )
+
+
+def _series(entry: SeriesEntry, identities: Identities) -> SidecarSeries:
+    sort_name = identities.sort_name("series", entry.name)
+    return SidecarSeries(entry.name, sort_name, entry.number, entry.number_end, entry.unit)
+
+
+def file_sidecar(values: Values, cover_page: int | None, identities: Identities) -> FileSidecar:
+    def get(name: str) -> Any:
+        return values.get(name)
+
+    return FileSidecar(
+        name=get("name"),
+        narrators=tuple(
+            SidecarPerson(name, identities.sort_name("persons", name)) for name in get("narrators") or ()
+        ),
+        publisher=get("publisher"),
+        url=get("url"),
+        release_date=get("release_date"),
+        identifiers=get("identifiers") or (),
+        chapters=get("chapters") or (),
+        cover_page=cover_page,
+        language=get("language"),
+        abridged=get("abridged"),
+    )

@@ -1,0 +1,100 @@
+"""Who may: the permission `resync-row`, `view-table`, and the allow blocks of single libraries.
+
+Checked before anything tells whether a row exists.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from datasette import Forbidden
+from datasette.permissions import Action
+from datasette.resources import TableResource
+from datasette.utils import actor_matches_allow
+
+from ..errors import UnknownRow
+from ..model import Brief, Target
+from ..settings import Settings
+from ..store.library import load_libraries
+from ..store.schema import LibrarySchema
+from .library import WebLibrary
+
+if TYPE_CHECKING:
+    from datasette.app import Datasette
+
+Actor = Mapping[str, Any] | None
+
+RESYNC, VIEW = "resync-row", "view-table"
+TABLES = ("books", "files")
+
+
+def actions() -> list[Action]:
+    """Return the one permission of ours."""
+    return [
+        Action(
+            name=RESYNC,
+            description="Read the files of books and files again, and change their records",
+            resource_class=TableResource,
+            also_requires="update-row",
+        )
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What an actor may do with a table."""
+
+    resync: bool
+    view: bool
+
+
+async def rights_on(datasette: Datasette, actor: Actor, database: str, table: str) -> Rights:
+    allowed = await datasette.allowed_many(
+        actions=[RESYNC, VIEW], resource=TableResource(database=database, table=table), actor=actor
+    )
+    return Rights(allowed[RESYNC], allowed[VIEW])
+
+
+async def may_view(datasette: Datasette, actor: Actor, database: str, table: str) -> bool:
+    resource = TableResource(database=database, table=table)
+    return bool(await datasette.allowed(action=VIEW, resource=resource, actor=actor))
+
+
+async def find_allowed(library: WebLibrary, actor: Actor, target: Target) -> Brief:
+    """Return the rows of a target that the actor may touch. Raises Forbidden, UnknownRow."""
+    try:
+        brief = await library.brief(target)
+    except UnknownRow:
+        await require_every_library(library, actor)
+        raise
+    require_library(library.settings, actor, brief.library_id, brief.library_name)
+    return brief
+
+
+def require_library(settings: Settings, actor: Actor, library_id: int, name: str) -> None:
+    """Raises Forbidden."""
+    if not may_touch(settings, actor, library_id, name):
+        raise Forbidden("Permission denied: this library is not open to you")
+
+
+def may_touch(settings: Settings, actor: Actor, library_id: int, name: str) -> bool:
+    """Tell whether every allow block for the library, by name or by id, matches the actor."""
+    blocks = [
+        settings.library_access[key] for key in (name, str(library_id)) if key in settings.library_access
+    ]
+    return all(actor_matches_allow(actor, block) for block in blocks)
+
+
+async def require_every_library(library: WebLibrary, actor: Actor) -> None:
+    """Raises Forbidden for an actor who must not learn that a row does not exist."""
+    if not library.settings.library_access:
+        return
+
+    def libraries(conn: sqlite3.Connection, schema: LibrarySchema) -> list[tuple[int, str]]:
+        return [(row.id, row.name) for row in load_libraries(conn)]
+
+    for library_id, name in await library.read(libraries):
+        require_library(library.settings, actor, library_id, name)

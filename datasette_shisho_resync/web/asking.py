@@ -1,0 +1,165 @@
+"""What a request asks for: the query or body of a resync, read and checked. Pure.
+
+A body is JSON unless it clearly is a form: `curl -d '{...}'` sends JSON as a form's type.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from ..errors import BadRequest
+from ..fields import BY_NAME
+from ..model import Mode, Target
+from ..resync import Ask
+
+
+class BadBody(BadRequest):
+    """Everything that is wrong with a body, a sentence each."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__("; ".join(messages), tuple(messages))
+        self.messages = tuple(messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A resync as asked for, by whatever way; the row is not its business."""
+
+    mode: Mode = Mode.SCAN
+    dry_run: bool = False
+    fields: tuple[str, ...] | None = None
+    digest: str | None = None
+    confirm_missing: bool = False
+
+    def ask(self, target: Target) -> Ask:
+        return Ask(target, self.mode, self.fields, self.digest, self.confirm_missing)
+
+
+def is_json(body: bytes, headers: Mapping[str, str], *, is_post: bool) -> bool:
+    """Tell whether a client speaks JSON: by what it sends, else by what it accepts."""
+    if "application/json" in (headers.get("accept") or ""):
+        return True
+    if not is_post:
+        return False
+    content_type = (headers.get("content-type") or "").partition(";")[0].strip().lower()
+    if content_type == "application/json":
+        return True
+    start = body.lstrip()[:1]
+    return start in (b"", b"{", b"[")
+
+
+def wish_from_query(query: Mapping[str, str]) -> Wish:
+    """Read `?mode=` of the confirm page. Raises BadBody."""
+    problems: list[str] = []
+    mode = _mode(query.get("mode") or Mode.SCAN.value, problems)
+    _raise(problems)
+    return Wish(mode, dry_run=True, confirm_missing=query.get("confirm_missing") == "1")
+
+
+def wish_from_json(body: bytes) -> Wish:
+    """Raises BadBody naming everything that is wrong."""
+    data = _object(body)
+    problems: list[str] = []
+    unknown = [key for key in data if key not in _KEYS]
+    if unknown:
+        problems.append(f"Invalid keys: {', '.join(sorted(unknown))}")
+    for key, (is_right, kind) in _KEYS.items():
+        if key in data and not is_right(data[key]):
+            problems.append(f"{key} must be {kind}")
+    _raise(problems)
+    mode = _mode(data.get("mode") or Mode.SCAN.value, problems)
+    if data.get("refresh") and data.get("mode") not in (None, Mode.REFRESH.value):
+        problems.append("refresh and mode contradict each other")
+    problems.extend(_unknown_fields(data.get("fields") or ()))
+    _raise(problems)
+    return Wish(
+        Mode.REFRESH if data.get("refresh") else mode,
+        bool(data.get("dry_run")),
+        None if data.get("fields") is None else tuple(data["fields"]),
+        data.get("plan"),
+        bool(data.get("confirm_missing")),
+    )
+
+
+def require_empty(body: bytes) -> None:
+    """Take a JSON body that has nothing to say. Raises BadBody."""
+    unknown = _object(body)
+    _raise([f"Invalid keys: {', '.join(sorted(unknown))}"] if unknown else [])
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        return {}
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadBody(["Invalid JSON"]) from error
+    if not isinstance(data, dict):
+        raise BadBody(["JSON must be a dictionary"])
+    return data
+
+
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_switch(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_name_list(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(name, str) for name in value))
+
+
+_KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "mode": (_is_text, "one of scan, refresh, reset"),
+    "refresh": (_is_switch, "true or false"),
+    "dry_run": (_is_switch, "true or false"),
+    "fields": (_is_name_list, "a list of field names"),
+    "plan": (_is_text, "the digest of a plan"),
+    "confirm_missing": (_is_switch, "true or false"),
+}
+
+
+def wish_from_form(body: bytes) -> Wish:
+    """Read the confirm page's form: one with every offered field chosen is a whole run. Raises BadBody."""
+    try:
+        form = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=1000)
+    except ValueError as error:
+        raise BadBody(["Invalid form"]) from error
+    problems: list[str] = []
+    unknown = sorted(set(form) - _FORM_KEYS)
+    if unknown:
+        problems.append(f"Invalid keys: {', '.join(unknown)}")
+    mode = _mode(form.get("mode", [Mode.SCAN.value])[0], problems)
+    chosen, offered = form.get("fields", []), form.get("offered", [])
+    problems.extend(_unknown_fields(chosen))
+    _raise(problems)
+    is_whole = set(offered) <= set(chosen)
+    digest = form.get("plan", [""])[0] or None
+    confirm_missing = form.get("confirm_missing", [""])[0] == "1"
+    return Wish(mode, False, None if is_whole else tuple(chosen), digest, confirm_missing)
+
+
+_FORM_KEYS = {"mode", "plan", "fields", "offered", "confirm_missing"}
+
+
+def _mode(text: str, problems: list[str]) -> Mode:
+    try:
+        return Mode(text)
+    except ValueError:
+        problems.append("mode must be one of scan, refresh, reset")
+        return Mode.SCAN
+
+
+def _unknown_fields(names: list[str] | tuple[str, ...]) -> list[str]:
+    return [f"Unknown field: {name}" for name in names if name not in BY_NAME]
+
+
+def _raise(problems: list[str]) -> None:
+    if problems:
+        raise BadBody(problems)

@@ -1,0 +1,239 @@
+"""One library database inside Datasette: the steps of a run, each in the thread where it belongs.
+
+Rows are read on Datasette's read connections, files in worker processes that a thread of ours waits
+for, and everything is written by one `execute_write_fn`. Nothing here waits on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import DatabaseBusy, FileRefused, ReadOnlyDatabase, StalePlan, UnknownRow
+from ..model import Brief, Outcome, Target
+from ..resync import (
+    Applied,
+    Ask,
+    By,
+    Gathered,
+    Gathering,
+    Planned,
+    Service,
+    Undone,
+    apply_run,
+    find_brief,
+    plan_run,
+    preview,
+    undo_run,
+)
+from ..resync.applying import GroundMoved
+from ..resync.companions import write_companions
+from ..resync.undoing import load_undo
+from ..settings import Settings
+from ..store.evidence import KnownBelow
+from ..store.history import Run, load_run
+from ..store.pending import load_pending, remove_pending
+from ..store.schema import LibrarySchema, exact_text, open_library, translate
+from .state import WebState
+
+if TYPE_CHECKING:
+    from datasette import Request
+    from datasette.app import Datasette
+    from datasette.database import Database
+
+T = TypeVar("T")
+_TRIES = 5  # how often files are read again when their rows moved meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class WebLibrary:
+    """A database of a Datasette instance; every method raises errors of ours only."""
+
+    datasette: Datasette
+    db: Database
+    state: WebState
+
+    @property
+    def name(self) -> str:
+        return str(self.db.name)
+
+    @property
+    def settings(self) -> Settings:
+        return self.state.settings_for(self.name)
+
+    # --- reading ------------------------------------------------------------------------------
+
+    async def read(self, work: Callable[[sqlite3.Connection, LibrarySchema], T]) -> T:
+        """Run `work` on a read connection, text exact. Raises NotALibrary, DatabaseBusy."""
+
+        def read_library(conn: sqlite3.Connection) -> T:
+            schema = self.state.schema(self.name, conn)
+            with exact_text(conn):
+                return work(conn, schema)
+
+        try:
+            result: T = await self.db.execute_fn(read_library)
+        except sqlite3.Error as error:
+            raise translate(error, self.name) from error
+        return result
+
+    async def brief(self, target: Target) -> Brief:
+        """Return the rows a run is about. Raises UnknownRow."""
+        return await self.read(lambda conn, schema: find_brief(conn, target))
+
+    async def preview(self, ask: Ask, brief: Brief) -> Outcome:
+        """Return what a run would do."""
+        gathered = await self._gather(ask, brief)
+        return await self.read(lambda conn, schema: preview(conn, schema, ask, gathered, self.settings))
+
+    async def planned(self, ask: Ask, brief: Brief) -> Planned:
+        """Return every decision, for `explain`."""
+        gathered = await self._gather(ask, brief)
+        return await self.read(lambda conn, schema: plan_run(conn, schema, ask, gathered, self.settings))
+
+    async def recorded_run(self, run_id: int) -> Run:
+        """Return a run of the history. Raises UnknownRow."""
+
+        def load(conn: sqlite3.Connection, schema: LibrarySchema) -> Run:
+            if not schema.has_history:
+                raise UnknownRow(f"There is no run {run_id}.")
+            return load_run(conn, run_id)
+
+        return await self.read(load)
+
+    async def check_undo(self, run_id: int) -> None:
+        """Return if the run can be undone now. Raises Conflict, UndoConflict."""
+        await self.read(lambda conn, schema: load_undo(conn, schema, run_id))
+
+    # --- reading files ------------------------------------------------------------------------
+
+    async def in_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Run what waits in a thread of ours."""
+        return await asyncio.get_running_loop().run_in_executor(self.state.threads, work, *args)
+
+    async def _gather(self, ask: Ask, brief: Brief) -> Gathered:
+        loop = asyncio.get_running_loop()
+
+        def ask_database(query: Callable[[sqlite3.Connection], KnownBelow]) -> KnownBelow:
+            reading = self.read(lambda conn, schema: query(conn))
+            return asyncio.run_coroutine_threadsafe(reading, loop).result()
+
+        gathering = Gathering(ask, brief, self.settings, self.state.pool, ask_database)
+        gathered = await self.in_thread(gathering.run)
+        if isinstance(gathered.refusal, FileRefused) and self.state.settings.roots is None:
+            return replace(gathered, refusal=self._with_advice(gathered.refusal, brief))
+        return gathered
+
+    def _with_advice(self, refusal: FileRefused, brief: Brief) -> FileRefused:
+        """Say what to do about a library path that was not there when Datasette started."""
+        here = {self.settings.path_map.here(root) for root in brief.roots}
+        if here <= set(self.settings.roots or ()):
+            return refusal
+        advice = "its library path was not known when Datasette started: restart, or set roots"
+        return FileRefused(refusal.path, f"{refusal.reason} ({advice})")
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def require_mutable(self) -> None:
+        """Raises ReadOnlyDatabase."""
+        if not self.db.is_mutable:
+            raise ReadOnlyDatabase(f"{self.name}: the database is served as immutable; it can't be changed.")
+
+    async def run(self, ask: Ask, brief: Brief, by: By, request: Request) -> Outcome:
+        """Do a run; no other run of the row at the same time. Raises what `apply_run` raises."""
+        self.require_mutable()
+        await self._recover()
+        table, pk = ("books", brief.book.id) if brief.book else (ask.target.table, ask.target.pk)
+        async with self.state.lock(self.name, table, pk):
+            for _ in range(_TRIES):
+                gathered = await self._gather(ask, brief)
+                try:
+                    # A client that goes away must not come between the commit and its files.
+                    return await asyncio.shield(self._apply(ask, gathered, by, request))
+                except GroundMoved:
+                    library_id, brief = brief.library_id, await self.brief(ask.target)
+                    if brief.library_id != library_id:
+                        break
+        raise StalePlan("The rows kept changing while their files were read.", None)
+
+    async def _apply(self, ask: Ask, gathered: Gathered, by: By, request: Request) -> Outcome:
+        def apply_resync(conn: sqlite3.Connection, schema: LibrarySchema) -> Applied:
+            return apply_run(conn, schema, ask, gathered, self.settings, by)
+
+        applied = await self._write(apply_resync, request)
+        warnings = await self._finish(applied)
+        return replace(applied.outcome, warnings=(*applied.outcome.warnings, *warnings))
+
+    async def undo(self, run_id: int, by: By, request: Request) -> Undone:
+        """Undo a run. Raises UnknownRow, Conflict, UndoConflict."""
+        self.require_mutable()
+        await self._recover()
+        return await asyncio.shield(self._undo(run_id, by, request))
+
+    async def _undo(self, run_id: int, by: By, request: Request) -> Undone:
+        def apply_undo(conn: sqlite3.Connection, schema: LibrarySchema) -> Undone:
+            return undo_run(conn, schema, run_id, self.settings, by)
+
+        undone = await self._write(apply_undo, request)
+        return replace(undone, warnings=(*undone.warnings, *await self._finish(undone)))
+
+    async def forget_written(self) -> None:
+        """Drop the pending rows whose files are there; a failure leaves them to the next start."""
+
+        def forget_pending(conn: sqlite3.Connection, schema: LibrarySchema) -> None:
+            return None
+
+        try:
+            await self._write(forget_pending, None)
+        except DatabaseBusy:
+            return
+
+    async def _write(
+        self, work: Callable[[sqlite3.Connection, LibrarySchema], T], request: Request | None
+    ) -> T:
+        """Run `work` in one write transaction, the pending rows of runs before removed with it."""
+        ids = frozenset(self.state.written.get(self.name, ()))
+
+        def write_library(conn: sqlite3.Connection) -> T:
+            if ids:
+                remove_pending(conn, ids)
+            return work(conn, self.state.schema(self.name, conn))
+
+        try:
+            result: T = await self.db.execute_write_fn(write_library, request=request)
+        except sqlite3.Error as error:
+            raise translate(error, self.name) from error
+        if ids:
+            self.state.written[self.name] -= ids
+        return result
+
+    async def _finish(self, done: Applied | Undone) -> list[str]:
+        """Write the files of a committed run; returns a sentence for each that could not be written."""
+        if not done.companions:
+            return []
+        warnings = await self.in_thread(write_companions, done.companions, done.roots, self.settings)
+        self.state.written.setdefault(self.name, set()).update(done.pending)
+        return warnings
+
+    async def _recover(self) -> None:
+        """Write, once, what a run that was interrupted before Datasette started has still to write."""
+        if self.name in self.state.recovered or self.db.path is None:
+            return
+        async with self.state.lock(self.name, "resync_pending", 0):
+            if self.name in self.state.recovered:
+                return
+            if await self.read(_has_pending):
+                await self.in_thread(self._write_pending)
+            self.state.recovered.add(self.name)
+
+    def _write_pending(self) -> None:
+        with closing(open_library(str(self.db.path))) as conn:
+            Service(conn, self.name, self.settings, self.state.pool).recover()
+
+
+def _has_pending(conn: sqlite3.Connection, schema: LibrarySchema) -> bool:
+    return schema.has_history and bool(load_pending(conn))

@@ -1,0 +1,249 @@
+"""What the confirm, explain and undo pages show, as plain values for their templates. Pure.
+
+Templates escape everything; nothing here makes HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from ..decide import ROLE, Decision, effective_source
+from ..fields import BY_NAME
+from ..files import shown
+from ..json_output import sendable
+from ..model import Brief, Change, FileStatus, Mode, Plan, RowImage
+from ..sources import MANUAL
+from ..store.history import Run
+from ..values import is_empty
+from .asking import Wish
+from .display import list_cells, shown_cell
+from .history import entry_text, row_text
+from .library import WebLibrary
+from .words import (
+    BUTTONS,
+    EXPLAIN,
+    LABELS,
+    UNDO,
+    mode_in_words,
+    one_of,
+    reason_in_words,
+    row_name,
+    source_in_words,
+)
+
+_FAILED = (FileStatus.ERROR, FileStatus.REFUSED, FileStatus.UNAVAILABLE)
+
+
+def place_context(library: WebLibrary, table: str, pk: int) -> dict[str, Any]:
+    """Return what every page says about where it is."""
+    urls = library.datasette.urls
+    return {
+        "database": library.name,
+        "database_color": library.db.color,
+        "table": table,
+        "pk": pk,
+        "row_name": row_name(table, pk),
+        "row_url": urls.row(library.name, table, str(pk)),
+        "table_url": urls.table(library.name, table),
+        "explain_label": EXPLAIN,
+    }
+
+
+def confirm_page(
+    library: WebLibrary,
+    brief: Brief,
+    wish: Wish,
+    plan: Plan,
+    visible: frozenset[str],
+    notice: str | None,
+) -> dict[str, Any]:
+    target = plan.target
+    rows = [_change(library, brief, change, visible) for change in plan.changes if _is_field(change)]
+    kept = [_change(library, brief, change, visible) for change in plan.kept]
+    groups = _groups(rows)
+    return {
+        **place_context(library, target.table, target.pk),
+        "notice": notice,
+        "mode": wish.mode.value,
+        "label": LABELS[wish.mode],
+        "button": BUTTONS[wish.mode],
+        "sentence": _sentence(wish.mode, target.table, target.pk),
+        "digest": plan.digest,
+        "confirm_missing": wish.confirm_missing,
+        "lost_count": sum(group["is_lost"] for group in groups),
+        "groups": groups,
+        "offered": [group["field"] for group in groups],
+        "is_whole": bool(plan.removals) or any(c.field == ROLE for c in plan.changes),
+        "promoted": [row_name(c.table, c.pk) for c in plan.changes if c.field == ROLE],
+        "removals": _removals(plan.removals, visible),
+        "kept": kept,
+        "files": _files(plan),
+        "warnings": [sendable(w) for w in plan.warnings],
+        "has_changes": bool(plan.changes),
+        "is_mutable": library.db.is_mutable,
+        "modes": [{"mode": m.value, "label": LABELS[m], "is_current": m is wish.mode} for m in Mode],
+    }
+
+
+def _sentence(mode: Mode, table: str, pk: int) -> str:
+    files = "the files of this book" if table == "books" else "this file"
+    return f"Reads {files} again and {mode_in_words(mode)}."
+
+
+def _is_field(change: Change) -> bool:
+    return change.field in BY_NAME
+
+
+def _change(library: WebLibrary, brief: Brief, change: Change, visible: frozenset[str]) -> dict[str, Any]:
+    field = BY_NAME[change.field]
+    is_hidden = change.table not in visible
+    old = None if is_hidden or isinstance(change.old, RowImage) else change.old
+    new = None if is_hidden else change.new
+    old_cell, new_cell = list_cells(old, new) if field.is_list else (shown_cell(old), shown_cell(new))
+    return {
+        "field": field.name,
+        "label": field.label,
+        "row": row_name(change.table, change.pk),
+        "is_hidden": is_hidden,
+        "is_lost": change.old_source == MANUAL and _has_value(change),
+        "old": old_cell,
+        "old_source": source_in_words(change.old_source),
+        "old_cover_url": _cover_url(library, brief, change) if old_cell.kind == "cover" else None,
+        "new": new_cell,
+        "new_source": source_in_words(change.new_source),
+        "reason": reason_in_words(change.reason),
+    }
+
+
+def _has_value(change: Change) -> bool:
+    return not isinstance(change.old, RowImage) and not is_empty(change.old)
+
+
+def _cover_url(library: WebLibrary, brief: Brief, change: Change) -> str | None:
+    if brief.file(change.pk).cover_name is None:
+        return None
+    return f"{library.datasette.urls.row(library.name, 'files', str(change.pk))}/-/cover"
+
+
+def _groups(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the rows of one field together, as one choice; what a person would lose comes first."""
+    by_field: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_field.setdefault(row["field"], []).append(row)
+    groups = [
+        {
+            "field": name,
+            "label": group[0]["label"],
+            "is_lost": any(r["is_lost"] for r in group),
+            "names_row": len({r["row"] for r in group}) > 1,
+            "rows": group,
+        }
+        for name, group in by_field.items()
+    ]
+    return sorted(groups, key=lambda group: not group["is_lost"])
+
+
+def _removals(removals: Sequence[Change], visible: frozenset[str]) -> list[dict[str, Any]]:
+    """Return every row that goes, by table: books and files first, then what hangs on them."""
+    order = {"books": 0, "files": 1}
+    ordered = sorted(removals, key=lambda c: (order.get(c.table, 2), c.table, c.pk))
+    found = []
+    for table, group in groupby(ordered, key=lambda c: c.table):
+        is_hidden = table not in visible and table in order
+        rows = [{"name": row_name(c.table, c.pk), "text": "" if is_hidden else _row_text(c)} for c in group]
+        found.append({"table": table, "is_main": table in order, "rows": rows})
+    return found
+
+
+def _row_text(change: Change) -> str:
+    if not isinstance(change.old, RowImage):
+        return ""
+    row = dict(change.old.columns)
+    text, path = row_text(row), row.get("filepath")
+    return f"{text} — {sendable(path)}" if path and sendable(path) != text else text
+
+
+def _files(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": row_name("files", f.id),
+            "path": shown(f.path),
+            "status": f.status.value,
+            "error": sendable(f.error),
+            "is_failed": f.status in _FAILED,
+        }
+        for f in plan.files
+    ]
+
+
+def explain_page(
+    library: WebLibrary, brief: Brief, decisions: Sequence[Decision], plan: Plan
+) -> dict[str, Any]:
+    target = brief.target
+    told = [d for d in decisions if d.candidates or not is_empty(d.stored.value)]
+    groups = groupby(told, key=lambda d: row_name(d.table, d.pk))
+    return {
+        **place_context(library, target.table, target.pk),
+        "label": EXPLAIN,
+        "records": [{"name": name, "fields": [_explained(d) for d in group]} for name, group in groups],
+        "files": _files(plan),
+        "warnings": [sendable(w) for w in plan.warnings],
+    }
+
+
+def _explained(decision: Decision) -> dict[str, Any]:
+    return {
+        "field": decision.field.name,
+        "label": decision.field.label,
+        "stored": shown_cell(decision.stored.value),
+        "source": source_in_words(effective_source(decision.stored)),
+        "reason": _verdict(decision),
+        "changes": decision.changes,
+        "candidates": [
+            {
+                "value": shown_cell(c.value),
+                "source": source_in_words(c.source),
+                "path": sendable(c.path) or "",
+                "wins": decision.changes and c is decision.winner,
+            }
+            for c in decision.candidates
+        ],
+    }
+
+
+def _verdict(decision: Decision) -> str:
+    words = reason_in_words(decision.reason)
+    return f"a scan would change it: {words}" if decision.changes else words
+
+
+def undo_page(library: WebLibrary, run: Run) -> dict[str, Any]:
+    """Return what an undo would put back, fields before rows."""
+    fields = [e for e in run.entries if e.field in BY_NAME]
+    rows = [e for e in run.entries if e.field == "row"]
+    others = [e for e in run.entries if e not in fields and e not in rows]
+    return {
+        **place_context(library, run.target.table, run.target.pk),
+        "run": run.id,
+        "run_url": library.datasette.urls.row(library.name, "resync_runs", str(run.id)),
+        "label": UNDO,
+        "mode": run.mode,
+        "fields": [
+            {
+                "row": row_name(e.table, e.pk),
+                "label": BY_NAME[e.field].label,
+                "now": entry_text(e, e.new),
+                "then": entry_text(e, e.old),
+                "then_source": source_in_words(e.old_source),
+            }
+            for e in fields
+        ],
+        "back": [_undone_row(e.table, e.pk, entry_text(e, e.old)) for e in rows if e.old is not None],
+        "gone": [_undone_row(e.table, e.pk, entry_text(e, e.new)) for e in rows if e.old is None],
+        "others": [{"row": row_name(e.table, e.pk), "field": e.field} for e in others],
+    }
+
+
+def _undone_row(table: str, pk: int, text: str) -> Mapping[str, str]:
+    return {"name": f"{one_of(table)} {pk}", "text": text}

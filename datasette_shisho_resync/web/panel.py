@@ -1,0 +1,101 @@
+"""The compact panel on the page of a book or file. Reads the database alone, no file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from ..decide import effective_source
+from ..fields import BY_NAME
+from ..files import shown
+from ..json_output import sendable
+from ..model import Brief, FileRow, Stored, Target
+from ..resync import find_brief
+from ..store.history import list_runs
+from ..store.schema import LibrarySchema
+from ..store.snapshot import load_snapshot
+from ..values import is_empty
+from .access import TABLES, Actor, may_view
+from .covers import cover_mime
+from .library import WebLibrary
+from .pages import place_context
+from .words import UNDO, row_name, source_in_words
+
+_MOST_FILES = 20
+
+
+async def panel_of(library: WebLibrary, actor: Actor, target: Target) -> dict[str, Any]:
+    """Return what the panel shows. Raises UnknownRow."""
+    may_see_files = target.table == "files" or await may_view(library.datasette, actor, library.name, "files")
+    may_see_runs = await may_view(library.datasette, actor, library.name, "resync_runs")
+
+    def load_panel(
+        conn: sqlite3.Connection, schema: LibrarySchema
+    ) -> tuple[Brief, Mapping[str, Stored], list[dict[str, Any]]]:
+        brief = find_brief(conn, target)
+        file_ids = [target.pk] if target.table == "files" else []
+        snapshot = load_snapshot(conn, schema, brief, file_ids, [])
+        runs = list_runs(conn, target, limit=1) if schema.has_history and may_see_runs else []
+        return brief, snapshot.files[target.pk] if file_ids else snapshot.book, runs
+
+    brief, stored, runs = await library.read(load_panel)
+    files = [f for f in brief.files if target.table == "books" or f.id == target.pk] if may_see_files else []
+    return {
+        **place_context(library, target.table, target.pk),
+        "cover_url": _cover_url(library, files),
+        "files": [_file(library, f) for f in files[:_MOST_FILES]],
+        "more_files": max(0, len(files) - _MOST_FILES),
+        "sources": _sources(stored),
+        "last_run": _run(library, runs[0]) if runs else None,
+        "history_url": _history_url(library, target) if runs else None,
+        "explain_url": f"{library.datasette.urls.row(library.name, target.table, str(target.pk))}/-/explain",
+        "undo_label": UNDO,
+    }
+
+
+def _cover_url(library: WebLibrary, files: list[FileRow]) -> str | None:
+    for file in files:
+        if cover_mime(file.cover_name):
+            return f"{library.datasette.urls.row(library.name, 'files', str(file.id))}/-/cover"
+    return None
+
+
+def _file(library: WebLibrary, file: FileRow) -> dict[str, Any]:
+    return {
+        "name": row_name("files", file.id),
+        "url": library.datasette.urls.row(library.name, "files", str(file.id)),
+        "path": shown(file.path),
+        "base": shown(file.path.rpartition("/")[2]),
+        "role": sendable(file.role),
+    }
+
+
+def _sources(stored: Mapping[str, Stored]) -> list[dict[str, str]]:
+    """Return the fields by where they come from, in the order of the field table."""
+    by_source: dict[str, list[str]] = {}
+    for name, value in stored.items():
+        source = source_in_words(effective_source(value))
+        if source and not (is_empty(value.value) and name != "cover"):
+            by_source.setdefault(source, []).append(BY_NAME[name].label)
+    return [{"source": str(sendable(s)), "fields": ", ".join(labels)} for s, labels in by_source.items()]
+
+
+def _run(library: WebLibrary, run: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": run["id"],
+        "url": library.datasette.urls.row(library.name, "resync_runs", str(run["id"])),
+        "mode": sendable(run["mode"]),
+        "at": sendable(run["finished_at"]),
+        "actor": sendable(run["actor"]),
+        "changed": run["changed"],
+        "removed": run["removed"],
+        "is_undone": run["undone_by"] is not None,
+        "is_undo": run["undo_of"] is not None,
+    }
+
+
+def _history_url(library: WebLibrary, target: Target) -> str:
+    table = library.datasette.urls.table(library.name, "resync_runs")
+    assert target.table in TABLES
+    return f"{table}?target_table={target.table}&target_pk={target.pk}&_sort_desc=id"

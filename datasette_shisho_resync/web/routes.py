@@ -1,0 +1,288 @@
+"""The URLs of ours and what each method does there (design 5.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from datasette import Forbidden, Response
+from datasette.utils import tilde_decode
+
+from ..errors import BadRequest, StalePlan, UnknownRow
+from ..explain import explain
+from ..json_output import error_to_json, outcome_to_json, undone_to_json
+from ..model import Brief, Mode, Outcome, Plan, Target
+from ..resync import Ask, By
+from ..resync.planning import check_fields
+from ..store.history import Run
+from .access import TABLES, find_allowed, may_view, require_every_library, rights_on
+from .asking import Wish, require_empty, wish_from_form, wish_from_json, wish_from_query
+from .covers import cover_response
+from .history import may_undo, run_entries
+from .library import WebLibrary
+from .pages import confirm_page, explain_page, undo_page
+from .redaction import without_values
+from .serving import Call, serve
+from .state import state_of
+from .telling import tell_resync, tell_undo
+from .words import resync_message, undo_message
+
+if TYPE_CHECKING:
+    from datasette import Request
+    from datasette.app import Datasette
+    from datasette.database import Database
+
+_ROW = r"^/(?P<database>[^\/\.]+)/(?P<table>{tables})/(?P<pks>[^/]+?)/-/{name}$"
+_ID = re.compile(r"-?[0-9]{1,19}")
+_LARGEST_ID = 2**63 - 1
+
+
+def routes() -> list[tuple[str, Callable[..., Awaitable[Response]]]]:
+    """Return (pattern, view) pairs, anchored so that none takes a page of Datasette's."""
+    both = "|".join(TABLES)
+    return [
+        (_ROW.format(tables=both, name="resync"), resync),
+        (_ROW.format(tables=both, name="explain"), explained),
+        (_ROW.format(tables="files", name="cover"), cover),
+        (_ROW.format(tables="resync_runs", name="undo"), undo),
+    ]
+
+
+async def resync(datasette: Datasette, request: Request) -> Response:
+    return await serve(datasette, request, {"GET": _show_plan, "POST": _post_resync})
+
+
+async def explained(datasette: Datasette, request: Request) -> Response:
+    return await serve(datasette, request, {"GET": _show_explanation})
+
+
+async def cover(datasette: Datasette, request: Request) -> Response:
+    return await serve(datasette, request, {"GET": _show_cover})
+
+
+async def undo(datasette: Datasette, request: Request) -> Response:
+    return await serve(datasette, request, {"GET": _show_undo, "POST": _post_undo})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The row that a URL names, for an actor who may be here; `visible` are the tables they may view."""
+
+    library: WebLibrary
+    target: Target
+    brief: Brief
+    visible: frozenset[str]
+
+
+async def _place(call: Call, *, needs_view: bool, needs_resync: bool = True) -> Place:
+    """Find the row of the URL. Raises Forbidden before anything tells whether it exists."""
+    db = await call.datasette.resolve_database(call.request)
+    table = tilde_decode(call.request.url_vars["table"])
+    rights = await rights_on(call.datasette, call.actor, db.name, table)
+    if needs_resync and not rights.resync:
+        raise Forbidden("Permission denied: need resync-row")
+    if needs_view and not rights.view:
+        raise Forbidden("Permission denied: need view-table")
+    library = _library(call, db)
+    target = Target(table, await _row_id(call, library))
+    brief = await find_allowed(library, call.actor, target)
+    visible = {table} if rights.view else set()
+    [other] = set(TABLES) - {table}
+    if visible and await may_view(call.datasette, call.actor, db.name, other):
+        visible.add(other)
+    return Place(library, target, brief, frozenset(visible))
+
+
+def _library(call: Call, db: Database) -> WebLibrary:
+    return WebLibrary(call.datasette, db, state_of(call.datasette))
+
+
+async def _row_id(call: Call, library: WebLibrary) -> int:
+    """Return the id in the URL. Raises BadRequest for a compound key, UnknownRow for what is no id."""
+    text = call.request.url_vars["pks"]
+    if "," in text:
+        raise BadRequest("URL row identifier does not match the primary key for this table")
+    decoded = tilde_decode(text)
+    if _ID.fullmatch(decoded) and abs(int(decoded)) <= _LARGEST_ID:
+        return int(decoded)
+    await require_every_library(library, call.actor)
+    raise UnknownRow("There is no such row.")
+
+
+# --- resync -----------------------------------------------------------------------------------
+
+
+async def _show_plan(call: Call) -> Response:
+    place = await _place(call, needs_view=True)
+    wish = wish_from_query({key: call.request.args.get(key) for key in call.request.args})
+    outcome = await place.library.preview(wish.ask(place.target), place.brief)
+    if call.is_json:
+        return call.answer(without_values(outcome_to_json(outcome), place.target, place.visible))
+    return await _confirm(call, place, wish, outcome.plan)
+
+
+async def _confirm(
+    call: Call, place: Place, wish: Wish, plan: Plan, *, notice: str | None = None, status: int = 200
+) -> Response:
+    context = confirm_page(place.library, place.brief, wish, plan, place.visible, notice)
+    return await call.page("shisho_resync_confirm.html", context, status)
+
+
+async def _post_resync(call: Call) -> Response:
+    if call.is_json:
+        return await _post_json(call)
+    return await _post_form(call)
+
+
+async def _post_json(call: Call) -> Response:
+    place = await _place(call, needs_view=False)
+    wish = wish_from_json(call.body)
+    if wish.dry_run:
+        if place.target.table not in place.visible:
+            raise Forbidden("Permission denied: need view-table")
+        outcome = await _preview(place, wish)
+    else:
+        try:
+            outcome = await _run(call, place, wish, "api")
+        except StalePlan as error:
+            answer = error_to_json(error)
+            if isinstance(error.plan, Plan):
+                answer["plan"] = without_values(answer["plan"], place.target, place.visible)
+            return call.answer(answer, error.status)
+    answer = without_values(outcome_to_json(outcome), place.target, place.visible)
+    if call.request.args.get("_message") and outcome.deleted:
+        _flash(call, resync_message(outcome))
+    return call.answer(answer)
+
+
+async def _preview(place: Place, wish: Wish) -> Outcome:
+    """Return what a run would do. Raises StalePlan when the digest given no longer holds."""
+    outcome = await place.library.preview(wish.ask(place.target), place.brief)
+    if wish.digest is not None and wish.digest != outcome.plan.digest:
+        raise StalePlan("Something changed since this plan was made.", outcome.plan)
+    return outcome
+
+
+async def _run(call: Call, place: Place, wish: Wish, via: str) -> Outcome:
+    check_fields(wish.fields)
+    by = By(via, call.actor_id)
+    outcome = await place.library.run(wish.ask(place.target), place.brief, by, call.request)
+    await tell_resync(place.library, call.actor, outcome)
+    return outcome
+
+
+async def _post_form(call: Call) -> Response:
+    place = await _place(call, needs_view=True)
+    place.library.require_mutable()
+    wish = wish_from_form(call.body)
+    if wish.mode is not Mode.SCAN and wish.digest is None:
+        return await _confirm_again(call, place, wish, "Look at what will change first.")
+    if wish.fields == ():
+        return await _confirm_again(call, place, wish, "Choose at least one field.", status=400)
+    try:
+        outcome = await _run(call, place, wish, "web")
+    except StalePlan as error:
+        return await _confirm_again(call, place, wish, f"{error.message} This is the plan as it is now.")
+    _flash(call, resync_message(outcome))
+    for warning in outcome.warnings:
+        call.datasette.add_message(call.request, warning, call.datasette.WARNING)
+    return _redirect(_url_after(place, outcome))
+
+
+async def _confirm_again(call: Call, place: Place, wish: Wish, notice: str, *, status: int = 409) -> Response:
+    whole = replace(wish, digest=None, fields=None)
+    outcome = await place.library.preview(whole.ask(place.target), place.brief)
+    return await _confirm(call, place, wish, outcome.plan, notice=notice, status=status)
+
+
+def _url_after(place: Place, outcome: Outcome) -> str:
+    """Return the row's page, or its table's when it is gone: never an address from outside."""
+    urls, target = place.library.datasette.urls, place.target
+    if outcome.deleted:
+        return str(urls.table(place.library.name, target.table))
+    return str(urls.row(place.library.name, target.table, str(target.pk)))
+
+
+def _redirect(url: str) -> Response:
+    return Response.redirect(url, status=303)
+
+
+def _flash(call: Call, message: str) -> None:
+    call.datasette.add_message(call.request, message, call.datasette.INFO)
+
+
+# --- explain and cover ------------------------------------------------------------------------
+
+
+async def _show_explanation(call: Call) -> Response:
+    place = await _place(call, needs_view=True)
+    planned = await place.library.planned(Ask(place.target), place.brief)
+    if call.is_json:
+        return call.answer(_visible_fields(explain(planned), place.visible))
+    decisions = [d for d in planned.decisions if d.table in place.visible]
+    context = explain_page(place.library, place.brief, decisions, planned.plan)
+    return await call.page("shisho_resync_explain.html", context)
+
+
+def _visible_fields(answer: Mapping[str, Any], visible: frozenset[str]) -> dict[str, Any]:
+    return {**answer, "fields": [f for f in answer["fields"] if f["table"] in visible]}
+
+
+async def _show_cover(call: Call) -> Response:
+    place = await _place(call, needs_view=True, needs_resync=False)
+    return await cover_response(place.library, place.brief)
+
+
+# --- undo -------------------------------------------------------------------------------------
+
+
+async def _undoable(call: Call) -> tuple[WebLibrary, Run]:
+    """Find the run of the URL for an actor who may undo it."""
+    db = await call.datasette.resolve_database(call.request)
+    library = _library(call, db)
+    return library, await may_undo(library, call.actor, lambda: _row_id(call, library))
+
+
+async def _show_undo(call: Call) -> Response:
+    library, run = await _undoable(call)
+    if not await may_view(call.datasette, call.actor, library.name, run.target.table):
+        raise Forbidden("Permission denied: need view-table")
+    await library.check_undo(run.id)
+    if call.is_json:
+        return call.answer({"ok": True, "undo_of": run.id, "changes": run_entries(run)})
+    return await call.page("shisho_resync_undo.html", undo_page(library, run))
+
+
+async def _post_undo(call: Call) -> Response:
+    library, run = await _undoable(call)
+    library.require_mutable()
+    if call.is_json:
+        require_empty(call.body)
+    undone = await library.undo(run.id, By("api" if call.is_json else "web", call.actor_id), call.request)
+    await tell_undo(library, call.actor, undone)
+    if call.is_json:
+        tables = [t for t in TABLES if await may_view(call.datasette, call.actor, library.name, t)]
+        return call.answer(without_values(undone_to_json(undone), run.target, frozenset(tables)))
+    _flash(call, undo_message(undone))
+    for warning in undone.warnings:
+        call.datasette.add_message(call.request, warning, call.datasette.WARNING)
+    is_back = await library.read(_row_exists(run.target))
+    urls = call.datasette.urls
+    if is_back:
+        return _redirect(str(urls.row(library.name, run.target.table, str(run.target.pk))))
+    return _redirect(str(urls.table(library.name, run.target.table)))
+
+
+def _row_exists(target: Target) -> Callable[..., bool]:
+    from ..resync import find_brief
+
+    def row_exists(conn: Any, schema: Any) -> bool:
+        try:
+            find_brief(conn, target)
+        except UnknownRow:
+            return False
+        return True
+
+    return row_exists

@@ -1,0 +1,137 @@
+"""One request from method to response: dispatch, bodies, errors as pages or as JSON, CORS, HEAD.
+
+The shell's one catch-all is here. No message of an unforeseen error, no traceback reaches a client.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from datasette import Forbidden, NotFound, PayloadTooLarge, Response
+from datasette.utils import add_cors_headers
+from datasette.utils.asgi import Base400
+
+from ..errors import DatabaseBusy, ResyncError, RootUnavailable, UndoConflict
+from ..json_output import error_to_json, sendable
+from .asking import BadBody, is_json
+
+if TYPE_CHECKING:
+    from datasette import Request
+    from datasette.app import Datasette
+
+_log = logging.getLogger(__name__)
+_UNFORESEEN = "Something went wrong; the server's log says more."
+_RETRY_SECONDS = "5"
+_UNFRAMED = {"Content-Security-Policy": "frame-ancestors 'none'", "X-Frame-Options": "DENY"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request with its body and the language of its client."""
+
+    datasette: Datasette
+    request: Request
+    body: bytes
+    is_json: bool
+
+    @property
+    def actor(self) -> Mapping[str, Any] | None:
+        actor: Mapping[str, Any] | None = self.request.actor
+        return actor
+
+    @property
+    def actor_id(self) -> str | None:
+        found = (self.actor or {}).get("id")
+        return None if found is None else str(found)
+
+    async def page(self, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
+        """Render a page of ours, which no other site may put into a frame."""
+        body = await self.datasette.render_template(template, dict(context), request=self.request)
+        return Response.html(body, status=status, headers=dict(_UNFRAMED))
+
+    def answer(self, answer: Mapping[str, Any], status: int = 200) -> Response:
+        return Response.json(answer, status=status)
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+async def serve(datasette: Datasette, request: Request, handlers: Mapping[str, Handler]) -> Response:
+    """Answer a request with the handler of its method; HEAD is a GET without body."""
+    if request.method == "OPTIONS":
+        response = Response.text("ok")
+    else:
+        response = await _answer(datasette, request, handlers)
+    if datasette.cors:
+        add_cors_headers(response.headers)
+    if request.method == "HEAD":
+        response.body = b""
+    return response
+
+
+async def _answer(datasette: Datasette, request: Request, handlers: Mapping[str, Handler]) -> Response:
+    is_post = request.method == "POST"
+    call = Call(datasette, request, b"", is_json(b"?", request.headers, is_post=is_post))
+    try:
+        if is_post:
+            body = await request.post_body()
+            call = Call(datasette, request, body, is_json(body, request.headers, is_post=True))
+        handler = handlers.get("GET" if request.method == "HEAD" else request.method)
+        return await (handler(call) if handler else _wrong_method(call, handlers))
+    except Forbidden as error:
+        if not call.is_json:
+            raise  # a plugin may offer to log in
+        return Response.error(str(error) or "Permission denied", 403)
+    except (Base400, PayloadTooLarge, NotFound) as error:
+        return await error_response(call, _as_ours(error))
+    except ResyncError as error:
+        return await error_response(call, error)
+    except Exception:  # the shell's one catch-all
+        _log.exception("%s %s failed", request.method, request.path)
+        return await error_response(call, _UnforeseenError(_UNFORESEEN))
+
+
+class _UnforeseenError(ResyncError):
+    status = 500
+
+
+def _as_ours(error: Base400) -> ResyncError:
+    """Return Datasette's error as one of ours, with its status."""
+    ours = ResyncError(str(error))
+    ours.status = error.status
+    return ours
+
+
+async def _wrong_method(call: Call, handlers: Mapping[str, Handler]) -> Response:
+    allowed = {"Allow": ", ".join([*handlers, "HEAD", "OPTIONS"])}
+    if call.is_json or call.request.headers.get("content-type") == "application/json":
+        return Response.error("Method not allowed", 405, headers=allowed)
+    return Response.text("Method not allowed", status=405, headers=allowed)
+
+
+async def error_response(call: Call, error: ResyncError) -> Response:
+    """Return an error as a page for people, in Datasette's shape for clients."""
+    if call.is_json:
+        answer = error_to_json(error)
+        if isinstance(error, BadBody):
+            answer["errors"] = [sendable(message) for message in error.messages]
+        response = call.answer(answer, error.status)
+    else:
+        response = await call.page("shisho_resync_error.html", _error_context(call, error), error.status)
+    if isinstance(error, DatabaseBusy):
+        response.headers["Retry-After"] = _RETRY_SECONDS
+    return response
+
+
+def _error_context(call: Call, error: ResyncError) -> dict[str, Any]:
+    is_missing = isinstance(error, RootUnavailable) and "mode" in call.request.args
+    return {
+        "error": sendable(error.message),
+        "status": error.status,
+        "would_remove": error.would_remove if isinstance(error, RootUnavailable) else (),
+        "fields": error.fields if isinstance(error, UndoConflict) else (),
+        "confirm_url": f"?mode={call.request.args.get('mode')}&confirm_missing=1" if is_missing else None,
+    }

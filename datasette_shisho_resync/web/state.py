@@ -1,0 +1,142 @@
+"""What the plugin keeps for one Datasette instance: settings, roots, workers, locks, known schemas.
+
+Made when Datasette starts and closed with it. Knows nothing of requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from datasette.plugins import pm
+
+from ..cli.session import with_default_roots
+from ..errors import NotALibrary, ResyncError
+from ..hooks import load_extensions
+from ..settings import Settings, settings_from
+from ..store.schema import LibrarySchema, library_schema
+from ..workers import WorkerPool
+
+if TYPE_CHECKING:
+    from datasette.app import Datasette
+    from datasette.database import Database
+
+PLUGIN = "datasette-shisho-resync"
+
+_ATTRIBUTE = "_shisho_resync"
+_THREADS = 8  # each waits for a worker process or writes a sidecar; none computes
+
+
+@dataclass(slots=True)
+class WebState:
+    """`roots` are the library paths that each database had when Datasette started; `others` are those
+    databases that were no libraries then."""
+
+    settings: Settings
+    roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    others: frozenset[str] = frozenset()
+    written: dict[str, set[int]] = field(default_factory=dict)  # pending rows whose files are there
+    recovered: set[str] = field(default_factory=set)  # databases that have nothing left to write
+    _locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = field(
+        default_factory=WeakValueDictionary
+    )
+    _schemas: dict[str, tuple[int, LibrarySchema]] = field(default_factory=dict)
+    _pool: WorkerPool | None = None
+    _threads: ThreadPoolExecutor | None = None
+
+    def settings_for(self, database: str) -> Settings:
+        """Return the settings; without `roots`, a database that came later may read nothing."""
+        if self.settings.roots is not None:
+            return self.settings
+        return replace(self.settings, roots=self.roots.get(database, ()))
+
+    @property
+    def pool(self) -> WorkerPool:
+        """The worker processes, kept from their first use on."""
+        if self._pool is None:
+            self._pool = WorkerPool(self.settings.workers, self.settings.limits, load_extensions(pm))
+        return self._pool
+
+    @property
+    def threads(self) -> ThreadPoolExecutor:
+        """Threads of our own: Datasette's few are for its pages."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="shisho-web")
+        return self._threads
+
+    def lock(self, database: str, table: str, pk: int) -> asyncio.Lock:
+        """Return the row's lock; it is forgotten when nobody holds it."""
+        return self._locks.setdefault((database, table, pk), asyncio.Lock())
+
+    def schema(self, database: str, conn: sqlite3.Connection) -> LibrarySchema:
+        """Return the library's tables, looked at again when they changed. Raises NotALibrary."""
+        version: int = conn.execute("pragma main.schema_version").fetchone()[0]
+        known = self._schemas.get(database)
+        if known is None or known[0] != version or conn.in_transaction:
+            known = (version, library_schema(conn))
+            if not conn.in_transaction:
+                self._schemas[database] = known
+        known[1].require()
+        return known[1]
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+async def start(datasette: Datasette) -> None:
+    """Read the settings and the library paths of now. Raises StartupError."""
+    from datasette.utils import StartupError
+
+    try:
+        settings = settings_from(datasette.plugin_config(PLUGIN))
+        load_extensions(pm)
+    except ResyncError as error:
+        raise StartupError(f"{PLUGIN}: {error.message}") from error
+    found = {name: await _roots(db, settings) for name, db in datasette.databases.items()}
+    roots = {name: paths for name, paths in found.items() if paths is not None}
+    setattr(datasette, _ATTRIBUTE, WebState(settings, roots, frozenset(found) - frozenset(roots)))
+
+
+async def _roots(db: Database, settings: Settings) -> tuple[str, ...] | None:
+    def library_roots(conn: sqlite3.Connection) -> tuple[str, ...]:
+        library_schema(conn).require()
+        return with_default_roots(replace(settings, roots=None), conn, ()).roots or ()
+
+    try:
+        roots: tuple[str, ...] = await db.execute_fn(library_roots)
+    except (NotALibrary, sqlite3.Error):
+        return None
+    return roots
+
+
+def state_of(datasette: Datasette) -> WebState:
+    state = started_state(datasette)
+    if state is None:
+        raise ResyncError("The plugin was not started.")
+    return state
+
+
+def started_state(datasette: Datasette) -> WebState | None:
+    """Return the state; None while Datasette still starts."""
+    state: Any = getattr(datasette, _ATTRIBUTE, None)
+    return state if isinstance(state, WebState) else None
+
+
+async def stop(datasette: Datasette) -> None:
+    """End the worker processes and leave no pending row behind."""
+    from .library import WebLibrary
+
+    state = started_state(datasette)
+    if state is None:
+        return
+    for name in [n for n, ids in state.written.items() if ids]:
+        await WebLibrary(datasette, datasette.get_database(name), state).forget_written()
+    state.close()

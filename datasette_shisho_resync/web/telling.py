@@ -1,0 +1,49 @@
+"""Tells Datasette's listeners what a run or an undo changed, after the commit."""
+
+from __future__ import annotations
+
+from datasette.events import UpdateRowEvent
+
+from ..model import Outcome
+from ..resync import Undone
+from .access import TABLES, Actor
+from .events import ResyncRowEvent, UndoResyncEvent
+from .library import WebLibrary
+
+
+async def tell_resync(library: WebLibrary, actor: Actor, outcome: Outcome) -> None:
+    if outcome.run_id is None:
+        return
+    track, target = library.datasette.track_event, outcome.plan.target
+    gone = {(c.table, c.pk) for c in outcome.plan.removals}
+    rows = dict.fromkeys((c.table, c.pk) for c in outcome.plan.changes if c.table in TABLES)
+    for table, pk in rows:
+        if (table, pk) not in gone:
+            await track(UpdateRowEvent(actor=actor, database=library.name, table=table, pks=[pk]))
+    await track(
+        ResyncRowEvent(
+            actor=actor,
+            database=library.name,
+            table=target.table,
+            pks=[target.pk],
+            mode=outcome.plan.mode.value,
+            run=outcome.run_id,
+        )
+    )
+
+
+async def tell_undo(library: WebLibrary, actor: Actor, undone: Undone) -> None:
+    track, target = library.datasette.track_event, undone.target
+    rows = dict.fromkeys((e.table, e.pk) for e in undone.entries if e.table in TABLES and e.field != "row")
+    for table, pk in rows:
+        await track(UpdateRowEvent(actor=actor, database=library.name, table=table, pks=[pk]))
+    await track(
+        UndoResyncEvent(
+            actor=actor,
+            database=library.name,
+            table=target.table,
+            pks=[target.pk],
+            run=undone.undo_of,
+            undone_by=undone.run_id,
+        )
+    )

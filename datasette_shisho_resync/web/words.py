@@ -1,0 +1,93 @@
+"""Shisho's words for what can be done and what was done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..model import Mode, Outcome, Reason
+from ..resync import Undone
+
+LABELS: Mapping[Mode, str] = {
+    Mode.SCAN: "Scan for new metadata",
+    Mode.REFRESH: "Refresh all metadata",
+    Mode.RESET: "Reset to file metadata",
+}
+BUTTONS: Mapping[Mode, str] = {Mode.SCAN: "Scan", Mode.REFRESH: "Refresh", Mode.RESET: "Reset"}
+EXPLAIN = "Why these values?"
+UNDO = "Undo this run"
+_DONE: Mapping[Mode, str] = {
+    Mode.SCAN: "Metadata scanned",
+    Mode.REFRESH: "Metadata refreshed",
+    Mode.RESET: "Metadata reset",
+}
+_EXPLAINED: Mapping[Mode, str] = {
+    Mode.SCAN: "takes what is new or better in the files; what a person set stays",
+    Mode.REFRESH: "takes everything that the files say, also over what a person set",
+    Mode.RESET: "empties every field and fills it again from the files alone",
+}
+_REASONS: Mapping[Reason, str] = {
+    Reason.NEW_VALUE: "the file says something new",
+    Reason.BETTER_SOURCE: "from a better source",
+    Reason.FORCED: "overwritten, because you ask for it",
+    Reason.SOURCE_CORRECTED: "same value; only its source is corrected",
+    Reason.DERIVED: "follows from another change",
+    Reason.CLEARED: "no file says anything",
+    Reason.REMOVED: "removed",
+    Reason.LOWER_PRIORITY: "the present value has a better source",
+    Reason.SAME: "already the same",
+    Reason.EMPTY_CANDIDATE: "the files say nothing about it",
+    Reason.NOT_SELECTED: "not selected",
+    Reason.SIDECAR_ECHO: "the sidecar holds no news",
+}
+_SOURCES: Mapping[str, str] = {
+    "manual": "set by a person",
+    "sidecar": "sidecar",
+    "epub_metadata": "EPUB",
+    "cbz_metadata": "CBZ",
+    "m4b_metadata": "M4B",
+    "pdf_metadata": "PDF",
+    "file_metadata": "file",
+    "existing_cover": "image beside the file",
+    "filepath": "file name",
+}
+_ONE: Mapping[str, str] = {"books": "book", "files": "file"}
+
+
+def row_name(table: str, pk: int) -> str:
+    return f"{_ONE.get(table, table)} {pk}"
+
+
+def one_of(table: str) -> str:
+    return _ONE.get(table, table)
+
+
+def mode_in_words(mode: Mode) -> str:
+    """Return what a mode does, to follow its label."""
+    return _EXPLAINED[mode]
+
+
+def reason_in_words(reason: Reason) -> str:
+    return _REASONS[reason]
+
+
+def source_in_words(source: str | None) -> str:
+    if not source:
+        return ""
+    if source.startswith("plugin:"):
+        return f"plugin {source[len('plugin:') :]}"
+    return _SOURCES.get(source, source)
+
+
+def resync_message(outcome: Outcome) -> str:
+    """Return what a run did, as Shisho says it."""
+    removed = "removed (no longer exists on disk)"
+    if outcome.book_deleted:
+        return f"Book {removed}"
+    if outcome.deleted or any(c.table == "files" for c in outcome.plan.removals):
+        return f"File {removed}"
+    done = _DONE[outcome.plan.mode]
+    return done if outcome.changed else f"{done}: nothing to change"
+
+
+def undo_message(undone: Undone) -> str:
+    return f"Run {undone.undo_of} undone"

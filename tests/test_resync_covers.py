@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import pytest
+from builders.images import jpeg, png
+from library import Library, changed, epub, kept
+
+from datasette_shisho_resync.model import Mode, Reason
+
+RED, BLUE, GREEN = (png(4, 6, color) for color in ("red", "blue", "green"))
+
+
+@pytest.fixture
+def covered(book: Library) -> Library:
+    """Book 1 was scanned; its cover is red and came from the file."""
+    book.rewrite(1, epub(cover=RED))
+    book.scan()
+    return book
+
+
+def image(library: Library) -> bytes:
+    """Return the cover that the row names."""
+    return (library.file_path().parent / library.file()["cover_image_filename"]).read_bytes()
+
+
+def test_the_first_scan_extracts_the_cover(covered: Library) -> None:
+    file = covered.file()
+    assert image(covered) == RED
+    assert (file["cover_image_filename"], file["cover_mime_type"]) == ("a.epub.cover.png", "image/png")
+    assert file["cover_source"] == "epub_metadata"
+
+
+def test_a_changed_file_brings_its_new_cover(covered: Library) -> None:
+    covered.rewrite(1, epub(cover=BLUE))
+    assert changed(covered.scan())["cover"].reason is Reason.NEW_VALUE
+    assert image(covered) == BLUE
+    assert not covered.scan().changed
+
+
+def test_a_cover_of_another_format_gets_another_name(covered: Library) -> None:
+    covered.rewrite(1, epub(cover=jpeg(4, 6)))
+    covered.scan()
+    assert covered.file()["cover_image_filename"] == "a.epub.cover.jpg"
+    assert covered.file()["cover_mime_type"] == "image/jpeg"
+
+
+@pytest.mark.parametrize("source", ["manual", "existing_cover", "sidecar", "plugin:x"])
+def test_a_cover_that_did_not_come_from_the_file_stays_in_scan(covered: Library, source: str) -> None:
+    covered.write(covered.root / "Shelf" / "a.epub.cover.png", GREEN)
+    covered.edit("files", cover_source=source)
+    covered.rewrite(1, epub(cover=BLUE))
+    assert "cover" not in changed(covered.scan())
+    assert image(covered) == GREEN
+
+
+def test_an_unchanged_file_leaves_an_image_that_somebody_replaced(covered: Library) -> None:
+    covered.write(covered.root / "Shelf" / "a.epub.cover.png", GREEN)
+    assert not covered.scan().changed
+
+
+def test_refresh_replaces_a_cover_that_a_person_chose(covered: Library) -> None:
+    covered.write(covered.root / "Shelf" / "a.epub.cover.png", GREEN)
+    covered.edit("files", cover_source="manual")
+    change = changed(covered.refresh())["cover"]
+    assert (change.reason, change.old_source) == (Reason.FORCED, "manual")
+    assert image(covered) == RED
+    assert not covered.refresh().changed
+
+
+@pytest.mark.parametrize("mode", [Mode.REFRESH, Mode.RESET])
+def test_undo_brings_the_old_image_back_and_undo_of_that_the_new_one(covered: Library, mode: Mode) -> None:
+    covered.rewrite(1, epub(cover=BLUE))
+    run = covered.run(mode)
+    undone = covered.undo(run.run_id)
+    assert image(covered) == RED
+    covered.undo(undone.run_id)
+    assert image(covered) == BLUE
+
+
+def test_an_image_that_was_changed_since_stays_with_a_warning(covered: Library) -> None:
+    covered.rewrite(1, epub(cover=BLUE))
+    run = covered.scan()
+    covered.write(covered.root / "Shelf" / "a.epub.cover.png", GREEN)
+    undone = covered.undo(run.run_id)
+    assert image(covered) == GREEN
+    assert len(undone.warnings) == 1
+
+
+def test_undo_of_the_first_cover_leaves_the_image(book: Library) -> None:
+    book.rewrite(1, epub(cover=RED))
+    book.undo(book.scan().run_id)
+    assert book.file()["cover_image_filename"] is None
+    assert (book.root / "Shelf" / "a.epub.cover.png").read_bytes() == RED
+
+
+def test_an_image_beside_the_file_is_adopted(book: Library) -> None:
+    book.rewrite(1, epub(cover=RED))
+    book.write(book.root / "Shelf" / "a.epub.cover.jpeg", jpeg(4, 6))
+    assert changed(book.scan())["cover"].new_source == "existing_cover"
+    assert (image(book), book.file()["cover_mime_type"]) == (jpeg(4, 6), "image/jpeg")
+
+
+def test_reset_takes_the_image_beside_a_file_that_has_none(book: Library) -> None:
+    book.write(book.root / "Shelf" / "a.epub.cover.png", GREEN)
+    book.edit("files", cover_image_filename="other.png", cover_source="manual")
+    book.reset()
+    assert (image(book), book.file()["cover_source"]) == (GREEN, "existing_cover")
+
+
+def test_reset_without_any_image_clears_the_cover(book: Library) -> None:
+    book.edit("files", cover_image_filename="gone.png", cover_source="manual")
+    book.reset()
+    assert (book.file()["cover_image_filename"], book.file()["cover_source"]) == (None, None)
+
+
+def test_a_cover_whose_image_is_gone_is_extracted_again(covered: Library) -> None:
+    (covered.root / "Shelf" / "a.epub.cover.png").unlink()
+    covered.scan()
+    assert image(covered) == RED
+
+
+def test_no_cover_is_written_where_that_is_not_wanted(book: Library) -> None:
+    book.configure(write_covers=False)
+    book.rewrite(1, epub(cover=RED))
+    assert "cover" not in changed(book.scan())
+    assert not (book.root / "Shelf" / "a.epub.cover.png").exists()
+
+
+def test_refresh_without_a_cover_in_the_file_keeps_the_image(covered: Library) -> None:
+    covered.edit("files", cover_source="manual")
+    covered.rewrite(1, epub())
+    assert kept(covered.refresh())["cover"].reason is Reason.EMPTY_CANDIDATE
+    assert image(covered) == RED
+
+
+def test_a_book_with_a_cover_is_reviewed_when_its_criteria_are_met(book: Library) -> None:
+    book.rewrite(1, epub(cover=RED, genres=["SF"], description="Words"))
+    run = book.scan()
+    assert book.file()["reviewed"] == 1
+    book.undo(run.run_id)
+    assert book.file()["reviewed"] == 0

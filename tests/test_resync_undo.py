@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from builders.images import png
+from library import BY, Library, epub
+
+from datasette_shisho_resync.errors import Conflict, UndoConflict, UnknownRow
+from datasette_shisho_resync.model import Mode
+from datasette_shisho_resync.store.history import finish_job, start_job
+
+FULL = {"genres": ["SF", "Fun"], "tags": "x,y", "description": "Words", "publisher": "P", "language": "en"}
+
+
+def full(title: str = "Dune", **more: Any) -> bytes:
+    return epub(title, ["Ann", "Bob"], **{"series": "S", "number": 2, "cover": png(3, 4), **FULL, **more})
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_undo_restores_every_row(book: Library, mode: Mode) -> None:
+    book.edit("books", subtitle="Mine", subtitle_source="manual", title_source="manual")
+    book.scan()
+    book.rewrite(1, full())
+    before = book.content()
+    undone = book.undo(book.run(mode).run_id)
+    assert book.content() == before
+    assert [row["undone_by"] for row in book.rows("resync_runs")] == [None, undone.run_id, None]
+
+
+def test_undo_of_an_undo_restores_every_row_too(book: Library) -> None:
+    book.rewrite(1, full())
+    book.scan()
+    book.rewrite(1, full("Other", genres=["New"], series="T"))
+    run = book.scan()
+    after = book.content()
+    undone = book.undo(run.run_id)
+    book.undo(undone.run_id)
+    assert book.content() == after
+
+
+def test_undo_of_a_removal_restores_every_row(book: Library) -> None:
+    book.rewrite(1, full())
+    book.scan()
+    book.add_witness()
+    book.remove(1)
+    before = book.content()
+    run = book.scan()
+    undone = book.undo(run.run_id)
+    assert book.content() == before
+    assert undone.target == run.plan.target
+    book.undo(undone.run_id)
+    assert book.rows("series_fts")[0]["book_titles"] == ""
+
+
+@pytest.mark.parametrize("foreign_keys", ["on", "off"])
+def test_undo_brings_nested_chapters_back(book: Library, foreign_keys: str) -> None:
+    book.conn.execute(f"pragma foreign_keys = {foreign_keys}")
+    book.edit("files", chapter_source="epub_metadata")
+    book.scan()
+    book.add("chapters", id=7, file_id=1, sort_order=1, title="Part")
+    book.add("chapters", id=5, file_id=1, sort_order=0, title="In it", parent_id=7, href="a")
+    before = book.content()
+    run = book.reset()
+    assert book.rows("chapters") == []
+    book.undo(run.run_id)
+    assert book.content() == before
+
+
+def test_what_a_run_made_stays_while_others_use_it(book: Library) -> None:
+    book.rewrite(1, epub(authors=["Ann"], genres=["SF"]))
+    run = book.scan()
+    other = book.add_book("Other")
+    genre = book.rows("genres")[0]["id"]
+    book.add("book_genres", book_id=other, genre_id=genre)
+    book.undo(run.run_id)
+    assert ([g["name"] for g in book.rows("genres")], book.rows("persons")) == (["SF"], [])
+    assert book.rows("persons_fts") == []
+
+
+def test_a_series_that_loses_the_book_forgets_its_title(book: Library) -> None:
+    book.rewrite(1, epub("One", series="Old"))
+    book.scan()
+    book.rewrite(1, epub("One", series="New"))
+    run = book.scan()
+    other = book.add_book("Other")
+    new = book.rows("series", "name = 'New'")[0]["id"]
+    book.add("book_series", book_id=other, series_id=new, sort_order=1)
+    book.undo(run.run_id)
+    titles = {row["name"]: row["book_titles"] for row in book.rows("series_fts")}
+    assert titles == {"Old": "One", "New": "Other"}
+
+
+def test_undo_twice_is_refused(book: Library) -> None:
+    run = book.scan()
+    book.undo(run.run_id)
+    with pytest.raises(Conflict, match="undone before"):
+        book.undo(run.run_id)
+
+
+@pytest.mark.parametrize("run_id", [1, 99])
+def test_an_unknown_run_is_reported(book: Library, run_id: int) -> None:
+    if run_id == 99:
+        book.scan()
+    with pytest.raises(UnknownRow):
+        book.undo(run_id)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ("update books set title = 'Mine'", "books.1.title"),
+        ("update books set title_source = 'manual'", "books.1.title"),
+        ("delete from book_genres", "books.1.genres"),
+        ("update authors set role = 'editor'", "books.1.authors"),
+        ("update files set publisher_id = null", "files.1.publisher"),
+        ("update files set cover_image_filename = 'x.png'", "files.1.cover"),
+        ("update book_series set series_number = 9", "books.1.series"),
+        ("delete from files", "files.1.publisher"),
+    ],
+)
+def test_fields_changed_since_are_named_and_nothing_is_undone(book: Library, change: str, name: str) -> None:
+    book.rewrite(1, full())
+    run = book.scan()
+    book.conn.execute(change)
+    before = book.dump()
+    with pytest.raises(UndoConflict) as caught:
+        book.undo(run.run_id)
+    assert name in caught.value.fields
+    assert book.dump() == before
+
+
+@pytest.mark.parametrize("table", ["books", "files"])
+def test_a_row_that_is_gone_is_named(book: Library, table: str) -> None:
+    run = book.scan(table)
+    book.conn.execute(f"delete from {table}")
+    with pytest.raises(UndoConflict) as caught:
+        book.undo(run.run_id)
+    assert caught.value.fields[0].startswith(f"{table}.1")
+
+
+def test_a_role_changed_since_is_named(book: Library) -> None:
+    book.add_witness()
+    book.remove(1)
+    file_id = book.add_file(1, "notes.epub", epub(), role="supplement")
+    run = book.scan()
+    book.edit("files", file_id, file_role="other")
+    with pytest.raises(UndoConflict) as caught:
+        book.undo(run.run_id)
+    assert caught.value.fields == (f"files.{file_id}.file_role",)
+
+
+def test_a_person_that_is_gone_cannot_come_back_with_a_list(book: Library) -> None:
+    book.scan()
+    book.rewrite(1, epub(authors=["Else"]))
+    run = book.scan()
+    book.conn.execute("delete from persons where name = 'Ann Author'")
+    with pytest.raises(UndoConflict) as caught:
+        book.undo(run.run_id)
+    assert caught.value.fields == ("persons.1",)
+
+
+def test_a_row_whose_place_is_taken_is_named(book: Library) -> None:
+    book.scan()
+    book.add_witness()
+    book.remove(1)
+    run = book.scan()
+    path = book.root / "Shelf"
+    book.add_book("Shelf", id=50, filepath=str(path))
+    with pytest.raises(UndoConflict, match="has no place any more"):
+        book.undo(run.run_id)
+
+
+def forge(library: Library, of: str, /, **columns: object) -> None:
+    """Change one line of the history, as somebody with the database file could."""
+    assignments = ", ".join(f"{column} = ?" for column in columns)
+    library.conn.execute(f"update resync_changes set {assignments} where field = ?", (*columns.values(), of))
+
+
+def row(table: str, **columns: object) -> dict[str, object]:
+    return {"table_name": table, "field": "row", "old_value": json.dumps(columns), "new_value": None}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"table_name": "libraries"},
+        {"table_name": "files"},
+        {"field": "id"},
+        {"field": "library_id"},
+        {"row_pk": 2},
+        {"table_name": "files", "field": "name", "row_pk": 2},
+        {"table_name": "files", "field": "file_role", "old_value": "master", "row_pk": 1},
+        {"table_name": "series", "field": "name_source", "old_value": "manual"},
+        {"table_name": "resync_runs", "field": "row"},
+        {"table_name": "sqlite_master", "field": "row"},
+        {"field": "title.mark", "table_name": "files"},
+        {"table_name": "files", "field": "sidecar_file"},
+        row("authors", id=9, book_id=2, person_id=1, sort_order=1) | {"row_pk": 9},
+        row("chapters", id=9, file_id=2, parent_id=None, sort_order=1, title="x") | {"row_pk": 9},
+        row("chapters", id=9, file_id=None, parent_id=9, sort_order=1, title="x") | {"row_pk": 9},
+        row("files", id=9, book_id=2) | {"row_pk": 9},
+        row("persons", id=8, name="x") | {"row_pk": 9},
+        row("books", id=2) | {"row_pk": 2},
+        row("books", id=2),
+        {"table_name": "book_genres", "field": "row", "row_pk": 77, "old_value": None, "new_value": "{}"},
+        {"table_name": "authors", "field": "row", "old_value": "[]", "new_value": None},
+        {"table_name": "authors", "field": "row", "old_value": "no json", "new_value": None},
+    ],
+    ids=str,
+)
+def test_history_that_no_run_writes_is_refused(book: Library, forged: dict[str, object]) -> None:
+    book.add_witness()
+    book.conn.execute("insert into genres (library_id, name) values (1, 'Theirs')")
+    book.add("book_genres", id=77, book_id=2, genre_id=1)
+    run = book.scan()
+    forge(book, "title", **forged)
+    before = book.dump()
+    with pytest.raises(Conflict):
+        book.undo(run.run_id)
+    assert book.dump() == before
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["[5]", '[{"id": 1}]', '[{"id": 9, "book_id": 2, "person_id": 1, "sort_order": 1}]', "5 5"],
+)
+def test_lists_that_no_run_writes_are_refused(book: Library, rows: str) -> None:
+    book.add_witness()
+    run = book.scan()
+    forge(book, "authors", old_value=rows)
+    before = book.dump()
+    with pytest.raises(Conflict):
+        book.undo(run.run_id)
+    assert book.dump() == before
+
+
+def test_a_reference_to_the_book_of_another_is_refused(book: Library) -> None:
+    book.conn.execute("create table loans (id integer primary key, book references books on delete set null)")
+    book.conn.execute("insert into loans values (1, 1)")
+    book.scan()
+    book.add_witness()
+    book.remove(1)
+    run = book.scan()
+    forge(book, "book", old_value='{"book": 2}')
+    with pytest.raises(Conflict, match="which no run writes"):
+        book.undo(run.run_id)
+
+
+def test_undo_of_a_job_undoes_all_its_runs_or_none(book: Library) -> None:
+    book.with_history()
+    job = start_job(book.conn, "scan", "scan")
+    before = book.content(with_derived=False)
+    for title in ("One", "Two"):
+        book.rewrite(1, epub(title))
+        book.scan()
+    book.conn.execute("update resync_runs set job_id = ?", (job,))
+    finish_job(book.conn, job, "done", {"changed": 2}, [])
+    assert [u.undo_of for u in book.service.undo_job(job, BY)] == [2, 1]
+    assert book.content(with_derived=False) == before
+    with pytest.raises(UnknownRow):
+        book.service.undo_job(job + 1, BY)
+
+
+def test_a_moved_series_source_comes_back(book: Library) -> None:
+    book.add(
+        "series", library_id=1, name="S", name_source="filepath", sort_name="S", sort_name_source="filepath"
+    )
+    book.rewrite(1, epub(series="S"))
+    before = book.content(with_derived=False)
+    book.undo(book.scan().run_id)
+    assert book.content(with_derived=False) == before
+
+
+def test_undo_of_one_files_removal_leaves_the_other(book: Library) -> None:
+    book.add_file(1, "b.epub", epub("Second"))
+    book.scan()
+    book.remove(1)
+    before = book.content()
+    run = book.scan("files", 1)
+    assert (run.deleted, run.book_deleted) == (True, False)
+    book.undo(run.run_id)
+    assert book.content() == before

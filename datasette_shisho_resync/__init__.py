@@ -75,6 +75,13 @@ def shutdown(datasette: Datasette) -> Any:
     return lambda: stop(datasette)
 
 
+@hookimpl(tryfirst=True)
+def write_wrapper(datasette: Datasette, database: str) -> Any:
+    from .provenance import tracked_write
+
+    return tracked_write(datasette, database)
+
+
 @hookimpl
 def row_actions(datasette: Datasette, actor: Any, database: str, table: str, row: Any) -> Any:
     from .web.actions import row_items

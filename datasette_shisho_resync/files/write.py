@@ -25,6 +25,7 @@ def replace_file(path: str, data: bytes, roots: Sequence[str], *, fsync: bool = 
     An existing file keeps its mode and owner. Raises FileRefused for any other kind of name or
     place, FileError when the system refuses; then the old content is still there.
     """
+    require_path(path)
     folder, name = os.path.split(path)
     for error in replace_files(folder, {name: data}, roots, fsync=fsync).values():
         raise error

@@ -25,7 +25,7 @@ class Host(Protocol):
 
 
 def tracked_write(host: Host, database: str) -> Callable[[sqlite3.Connection], Iterator[None]] | None:
-    """Return the wrapper of a write, None where edits are not tracked: there, and in Datasette's own database."""
+    """Return the wrapper of a write; None where edits are not tracked, as in Datasette's own database."""
     opened = host.databases.get(database)
     if opened is None:
         return None

@@ -5,6 +5,7 @@ Learns what to watch from `watches`; knows nothing of what it means, and nothing
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
@@ -12,16 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..store.schema import create_history, library_schema
-from .watches import INSERTED, Touch, Watch, watches
+from .watches import INSERTED, Consequence, Touch, Watch, watches
 
 _PREFIX = "resync_touch"
-_FORGET_SQL = f"select name from sqlite_temp_master where type = 'trigger' and name glob '{_PREFIX}_*'"
-_COUNT_SQL = "select count(*) from sqlite_temp_master where type = 'trigger' and name glob ?"
+_OURS_SQL = "select name from sqlite_temp_master where type = 'trigger' and name glob ?"
 
 _log = logging.getLogger(__name__)
 _here = threading.local()
 
-State = list[tuple[object, ...]]
+State = list[tuple[object, ...]] | None
+"""The rows that make up a value; none when its row is not there, None when it can't be read any more."""
 
 
 @contextmanager
@@ -38,15 +39,14 @@ def our_own_write() -> Iterator[None]:
 class Tracking:
     """The tracking of edits on the one write connection of a database.
 
-    `watching` wraps a write. Nothing in here may make a write fail that would succeed without it.
+    `watching` wraps a write. A write that succeeds without it succeeds with it.
     """
 
     def __init__(self) -> None:
         self._schema_version = -1
-        self._has_history = False
         self._groups: tuple[tuple[Watch, ...], ...] = ()  # the triggers call them by number
-        self._conn: sqlite3.Connection | None = None  # that of the write that is going on
-        self._before: dict[tuple[Watch, object], State] = {}
+        self._conn: sqlite3.Connection | None = None  # while a write goes on
+        self._before: dict[tuple[Watch, int], State] = {}
 
     def watching(self, conn: sqlite3.Connection) -> Iterator[None]:
         """Yield once, around a write; then make manual what it edited, in the same transaction."""
@@ -55,82 +55,82 @@ class Tracking:
         try:
             yield
         except Exception:
-            # In a transaction everything is about to be rolled back; without one the edits are there to stay.
-            if not conn.in_transaction:
+            if not conn.in_transaction:  # else all of it is about to be rolled back
                 self._settle_alone(conn)
             raise
         else:
-            self._settle(conn) if conn.in_transaction else self._settle_alone(conn)
+            if conn.in_transaction:
+                self._settle(conn)
+            else:
+                self._settle_alone(conn)
         finally:
             self._conn = None
             self._before.clear()
 
-    # --- triggers -----------------------------------------------------------------------------
-
     def _prepare(self, conn: sqlite3.Connection) -> None:
-        """Make the triggers when the schema changed or they are gone: with a table, or by a rollback."""
+        """Make the triggers when the schema changed or they are gone: with their table, or by a rollback."""
         try:
             version = conn.execute("pragma main.schema_version").fetchone()[0]
             if version != self._schema_version or not self._is_installed(conn):
                 self._install(conn, version)
         except sqlite3.Error:
-            _log.warning("Edits are not tracked in this write", exc_info=True)
+            _log.warning("What this write edits is not marked as manual", exc_info=True)
 
     def _is_installed(self, conn: sqlite3.Connection) -> bool:
         if not self._groups:
             return True
-        found = conn.execute(_COUNT_SQL, (f"{_PREFIX}_{self._schema_version}_*",)).fetchone()[0]
-        return bool(found == len(self._groups))
+        # The version is in the name: a rollback brings triggers of an older schema back.
+        found = conn.execute(_OURS_SQL, (f"{_PREFIX}_{self._schema_version}_*",)).fetchall()
+        return len(found) == len(self._groups)
 
     def _install(self, conn: sqlite3.Connection, version: int) -> None:
-        for row in conn.execute(_FORGET_SQL).fetchall():
+        for row in conn.execute(_OURS_SQL, (f"{_PREFIX}_*",)).fetchall():
             conn.execute(f"drop trigger temp.{row[0]}")
         schema = library_schema(conn)
         found = {} if schema.missing else watches(schema)
-        self._schema_version, self._has_history = version, schema.has_history
-        self._groups = tuple(found.values())
+        self._schema_version, self._groups = version, tuple(found.values())
         if found:
             conn.create_function("resync_touch", 2, self._touch)
             conn.create_function("resync_inserted", 2, self._inserted)
-        for number, touch in enumerate(found):
-            conn.execute(_trigger_sql(f"{_PREFIX}_{version}_{number}", number, touch))
-
-    # --- journal ------------------------------------------------------------------------------
+        for group, touch in enumerate(found):
+            conn.execute(_trigger_sql(f"{_PREFIX}_{version}_{group}", group, touch))
 
     def _touch(self, group: int, pk: object) -> None:
-        """Note what is stored, once a write. Called by the triggers, so it may read but must not write."""
-        if self._conn is None or getattr(_here, "is_ours", False):
+        """Note what is stored, the first time in a write. Called by triggers: it may read, but not write."""
+        if self._conn is None or getattr(_here, "is_ours", False) or not isinstance(pk, int):
             return
         for watch in self._groups[group]:
             if (watch, pk) not in self._before:
                 self._before[watch, pk] = _state(self._conn, watch, pk)
 
     def _inserted(self, group: int, pk: object) -> None:
-        """Note a row that is new; one that replaced another was noted before."""
-        if self._conn is None or getattr(_here, "is_ours", False):
+        """Note that a row is new; one that replaced another was noted before."""
+        if self._conn is None or getattr(_here, "is_ours", False) or not isinstance(pk, int):
             return
         for watch in self._groups[group]:
             self._before.setdefault((watch, pk), [])
 
-    # --- what follows -------------------------------------------------------------------------
-
     def _settle_alone(self, conn: sqlite3.Connection) -> None:
-        """Settle a write that had no transaction, in one of its own."""
-        if self._before:
+        """Settle a write that had no transaction, or committed by itself. What it wrote stays in any case."""
+        if not self._before:
+            return
+        try:
             with conn:
                 conn.execute("begin immediate")
                 self._settle(conn)
+        except sqlite3.Error:
+            _log.warning("What this write edited is not marked as manual", exc_info=True)
 
     def _settle(self, conn: sqlite3.Connection) -> None:
-        touched = tuple(self._before.items())
         self._conn = None  # what is written from here on is no edit
-        for (watch, pk), before in touched:
-            statements = _consequences(watch, before, _state(conn, watch, pk))
-            if statements and watch.needs_history and not self._has_history:
-                create_history(conn)
-                self._has_history = True
-            for statement in statements:
-                conn.execute(statement, (pk,))
+        due: dict[Consequence, list[int]] = {}
+        for (watch, pk), before in self._before.items():
+            for consequence in _consequences(watch, before, _state(conn, watch, pk)):
+                due.setdefault(consequence, []).append(pk)
+        if any(consequence.is_mark for consequence in due):
+            create_history(conn)
+        for consequence, pks in due.items():
+            conn.execute(consequence.sql, (json.dumps(pks),))
 
 
 def _trigger_sql(name: str, group: int, touch: Touch) -> str:
@@ -139,17 +139,16 @@ def _trigger_sql(name: str, group: int, touch: Touch) -> str:
     return f"create temp trigger {name} {touch.moment} on main.{touch.table} begin {calls} end"
 
 
-def _state(conn: sqlite3.Connection, watch: Watch, pk: object) -> State:
-    """Return the rows that make up a value; none when the row is not there, or its columns no longer."""
+def _state(conn: sqlite3.Connection, watch: Watch, pk: int) -> State:
     try:
         return [tuple(row) for row in conn.execute(watch.state_sql, (pk,)).fetchall()]
     except sqlite3.Error:
-        return []
+        return None
 
 
-def _consequences(watch: Watch, before: State, after: State) -> tuple[str, ...]:
-    """A row that is new is believed, and so is a source that was set along with the value."""
-    if not before:
+def _consequences(watch: Watch, before: State, after: State) -> tuple[Consequence, ...]:
+    """A row that is new is believed as it is, and so is a source that was set along with the value."""
+    if not before or after is None:
         return ()
     if not after:
         return watch.gone

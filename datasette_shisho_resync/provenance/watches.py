@@ -1,7 +1,7 @@
 """What a person can edit, derived from the field table: how to read it, and what follows from an edit.
 
 Makes SQL and runs none. No trigger names a column in an expression or another table: SQLite checks every
-trigger when a table is altered, and would refuse to drop a column or to rename a table that one of ours needs.
+trigger when a table is altered, and would refuse to drop a column or rename a table that one of ours needs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ from ..sources import MANUAL
 from ..store.apply import cover_columns
 from ..store.schema import LibrarySchema, quoted
 
+INSERTED = "after insert"
+REPLACED = "before insert"  # `insert or replace` is no update: this is where the old row is still there
+UPDATED = "before update"
+DELETED = "before delete"
+
 _ROW_SOURCES = (
     ("persons", "sort_name_source", ("sort_name",)),
     ("series", "name_source", ("name",)),
@@ -22,23 +27,28 @@ _ROW_SOURCES = (
 )
 """Sources beside those of the field table: table, source column, the columns it tells of."""
 
-_BOOKKEEPING = frozenset({"id", "created_at", "updated_at", "source"})
+_NOT_CONTENT = frozenset({"id", "created_at", "updated_at", "source"})
+_GIVEN = "in (select value from json_each(?))"
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """A statement that takes a JSON list of ids; `is_mark`: it writes to `resync_manual`."""
+
+    sql: str
+    is_mark: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watch:
-    """One piece of metadata. All statements take the id of its row, `state_sql` gives the source first.
+    """One piece of metadata. `state_sql` takes the id of its row and gives its source first, then its value.
 
-    `edited` and `gone`: the statements to run when its value changed, or when its row is no more.
+    `edited` and `gone`: what follows when the value changed, and when the row is no more.
     """
 
     state_sql: str
-    edited: tuple[str, ...] = ()
-    gone: tuple[str, ...] = ()
-
-    @property
-    def needs_history(self) -> bool:
-        return any("resync_manual" in statement for statement in self.edited + self.gone)
+    edited: tuple[Consequence, ...] = ()
+    gone: tuple[Consequence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +58,6 @@ class Touch:
     table: str
     moment: str
     keys: tuple[str, ...]
-
-
-INSERTED = "after insert"
-_REPLACED = "before insert"  # `insert or replace` is no update: this is where the old row is still there
-_DELETED = "before delete"
 
 
 def watches(schema: LibrarySchema) -> dict[Touch, tuple[Watch, ...]]:
@@ -65,110 +70,112 @@ def watches(schema: LibrarySchema) -> dict[Touch, tuple[Watch, ...]]:
 
 def _all_watches(schema: LibrarySchema) -> Iterator[tuple[Touch, Watch]]:
     for field in schema.fields:
-        yield from _list_field(schema, field) if field.link_table else _scalar_field(schema, field)
+        yield from _list_field(schema, field) if field.is_list else _scalar_field(schema, field)
     for table, source, columns in _ROW_SOURCES:
         if schema.has(table, "id", source, *columns):
-            watch = _row_watch(table, source, columns, _set_manual(table, source, "id = ?"))
-            yield from _touches_of_row(table, (*columns, source), watch)
+            yield from _row(table, source, columns, _set_manual(table, source, f"id {_GIVEN}"))
     for entity in schema.entities:
-        yield from _named_rows(schema, entity)
-    for level in Level:
-        yield Touch(level.value, _DELETED, ("old.id",)), _marks_of_row(level)
+        yield from _named_row(schema, entity)
+    if schema.has_history:
+        for level in Level:
+            yield Touch(level.value, DELETED, ("old.id",)), _marks_of_row(level)
 
 
 def _scalar_field(schema: LibrarySchema, field: Field) -> Iterator[tuple[Touch, Watch]]:
     assert field.column is not None
-    table = field.level.value
-    candidates = cover_columns() if field.kind is Kind.COVER else (field.column,)
-    columns = tuple(column for column in candidates if schema.has(table, column))
-    watch = _row_watch(table, field.source_column, columns, _make_manual(field, "id = ?"))
-    own_source = (field.source_column,) if field.source_column else ()
-    yield from _touches_of_row(table, (*columns, *own_source), watch)
+    columns = cover_columns() if field.kind is Kind.COVER else (field.column,)
+    present = tuple(column for column in columns if schema.has(field.level.value, column))
+    return _row(field.level.value, field.source_column, present, _make_manual(field, f"id {_GIVEN}"))
+
+
+def _row(
+    table: str, source: str | None, columns: tuple[str, ...], edited: Consequence
+) -> Iterator[tuple[Touch, Watch]]:
+    """Watch columns of a row that share a source."""
+    watch = Watch(f"select {source or 'null'}, {', '.join(columns)} from {table} where id = ?", (edited,))
+    updated = (*columns, source) if source else columns
+    yield Touch(table, f"{UPDATED} of {', '.join(updated)}", ("old.id",)), watch
+    yield from _birth(table, watch)
+
+
+def _birth(table: str, watch: Watch) -> Iterator[tuple[Touch, Watch]]:
+    yield Touch(table, REPLACED, ("new.id",)), watch
+    yield Touch(table, INSERTED, ("new.id",)), watch
 
 
 def _list_field(schema: LibrarySchema, field: Field) -> Iterator[tuple[Touch, Watch]]:
     assert field.link_table is not None
     table, link, owner = field.level.value, field.link_table, field.owner_column
-    columns = sorted(schema.columns[link] - _BOOKKEEPING - {owner})
-    values = "".join(f", link.{quoted(column)}" for column in columns)
-    order = f"order by {', '.join(str(2 + i) for i in range(len(columns)))}" if columns else ""
+    content = sorted(schema.columns[link] - _NOT_CONTENT - {owner})
+    source = f"owner.{field.source_column}" if field.source_column else "null"
     watch = Watch(
         f"""
-        select {f"owner.{field.source_column}" if field.source_column else "null"}{values}
+        select {", ".join((source, *(f"link.{quoted(column)}" for column in content)))}
         from {table} as owner
         left join {link} as link on link.{owner} = owner.id
         where owner.id = ?
-        {order}
+        order by {", ".join(str(number) for number in range(1, len(content) + 2))}
         """,
-        edited=(_make_manual(field, "id = ?"),),
+        edited=(_make_manual(field, f"id {_GIVEN}"),),
     )
-    yield Touch(link, _REPLACED, (f"new.{owner}",)), watch
-    yield Touch(link, "before update", (f"old.{owner}", f"new.{owner}")), watch
-    yield Touch(link, _DELETED, (f"old.{owner}",)), watch
-    yield from _touches_of_row(table, (), watch)
+    yield Touch(link, REPLACED, (f"new.{owner}",)), watch
+    yield Touch(link, UPDATED, (f"old.{owner}", f"new.{owner}")), watch
+    yield Touch(link, DELETED, (f"old.{owner}",)), watch
+    yield from _birth(table, watch)
 
 
-def _named_rows(schema: LibrarySchema, entity: Entity) -> Iterator[tuple[Touch, Watch]]:
-    """Renaming or deleting a person or a genre changes the lists that it is in.
+def _named_row(schema: LibrarySchema, entity: Entity) -> Iterator[tuple[Touch, Watch]]:
+    """Renaming or deleting a person or a genre edits what names it.
 
-    A series has a source for its name, so renaming one is no edit of its books.
+    A series has a source for its name, so that renaming one is no edit of its books.
     """
-    of_owners = tuple(
-        _make_manual(field, _owners(field)) for field in schema.fields if field.entity == entity
-    )
-    has_own_source = schema.has(entity.table, "name_source")
+    naming = tuple(_make_manual(field, _names(field)) for field in schema.fields if field.entity == entity)
+    has_source = schema.has(entity.table, "name_source")
     watch = Watch(
         f"select null, name from {entity.table} where id = ?",
-        edited=() if has_own_source else of_owners,
-        gone=of_owners,
+        edited=() if has_source else naming,
+        gone=naming,
     )
-    yield from _touches_of_row(entity.table, ("name",), watch)
-    yield Touch(entity.table, _DELETED, ("old.id",)), watch
+    yield Touch(entity.table, f"{UPDATED} of name", ("old.id",)), watch
+    yield Touch(entity.table, DELETED, ("old.id",)), watch
+    yield from _birth(entity.table, watch)
 
 
-def _owners(field: Field) -> str:
-    assert field.entity is not None
+def _names(field: Field) -> str:
+    """Return the condition for books or files whose field names one of the given rows."""
     if field.link_table is None:
-        return f"{field.column} = ?"
-    return f"id in (select {field.owner_column} from {field.link_table} where {field.entity.id_column} = ?)"
-
-
-def _row_watch(table: str, source: str | None, columns: tuple[str, ...], edited: str) -> Watch:
-    return Watch(
-        f"select {source or 'null'}, {', '.join(columns)} from {table} where id = ?", edited=(edited,)
+        return f"{field.column} {_GIVEN}"
+    assert field.entity is not None
+    return (
+        f"id in (select {field.owner_column} from {field.link_table} where {field.entity.id_column} {_GIVEN})"
     )
-
-
-def _touches_of_row(table: str, columns: tuple[str, ...], watch: Watch) -> Iterator[tuple[Touch, Watch]]:
-    """Yield the touches of a watched row; `columns` are those that an update must name to count."""
-    if columns:
-        yield Touch(table, f"before update of {', '.join(columns)}", ("old.id",)), watch
-    yield Touch(table, _REPLACED, ("new.id",)), watch
-    yield Touch(table, INSERTED, ("new.id",)), watch
 
 
 def _marks_of_row(level: Level) -> Watch:
-    return Watch(
-        f"select null from {level.value} where id = ?",
-        gone=(f"delete from resync_manual where table_name = '{level.value}' and row_pk = ?",),
-    )
+    forget = f"delete from resync_manual where table_name = '{level.value}' and row_pk {_GIVEN}"
+    return Watch(f"select id from {level.value} where id = ?", gone=(Consequence(forget),))
 
 
-def _make_manual(field: Field, condition: str) -> str:
+def _make_manual(field: Field, condition: str) -> Consequence:
     table = field.level.value
     if field.source_column:
         return _set_manual(table, field.source_column, condition)
-    return f"""
+    return Consequence(
+        f"""
         insert or ignore into resync_manual (table_name, row_pk, field)
         select '{table}', id, '{field.name}'
         from {table}
         where {condition}
-    """
+        """,
+        is_mark=True,
+    )
 
 
-def _set_manual(table: str, source: str, condition: str) -> str:
-    return f"""
+def _set_manual(table: str, source: str, condition: str) -> Consequence:
+    return Consequence(
+        f"""
         update {table}
         set {source} = '{MANUAL}'
         where {condition} and {source} is not '{MANUAL}'
-    """
+        """
+    )

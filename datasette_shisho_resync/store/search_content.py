@@ -32,7 +32,7 @@ class SearchTable:
 def _load_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> SearchContent | None:
     row = conn.execute(
         f"""
-        select library_id, title, filepath, {_optional(schema, "books", "subtitle")}
+        select library_id, cast(title as text), filepath, {_optional(schema, "books", "subtitle")}
         from books
         where id = ?
         """,
@@ -168,7 +168,7 @@ def _aliases(
 
 
 def _optional(schema: LibrarySchema, table: str, column: str) -> str:
-    return column if schema.has(table, column) else "''"
+    return f"cast({column} as text)" if schema.has(table, column) else "''"
 
 
 def _joined(rows: Iterable[tuple[str | None]]) -> str:

@@ -286,7 +286,8 @@ class Undo:
         elif field.kind is Kind.PUBLISHER:
             present, restored = _structure(entry.new), _structure(entry.old)
             columns["publisher_id"] = _image(entry.old).get("id")
-            self._require_entities(field, [restored] if restored else [])
+            is_known = restored and restored.get("name") is not None  # else it pointed nowhere before, too
+            self._require_entities(field, [restored] if is_known else [])
         elif field.kind is Kind.COVER:
             present, restored = _structure(entry.new), _structure(entry.old)
             columns |= cover_columns(**_image(entry.old))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from datasette import Forbidden
 
-from ..decide import ROW
 from ..errors import UnknownRow
+from ..fields import BY_NAME, Field
 from ..json_output import sendable
-from ..store.history import Entry, Run
+from ..model import Value
+from ..store.history import Entry, Run, from_cell
+from ..store.snapshot import value_of_rows
 from .access import TABLES, Actor, find_allowed, require_every_library, rights_on
+from .display import Cell, list_cells, shown_cell
 from .library import WebLibrary
 
 
@@ -59,37 +61,53 @@ def run_entries(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def entry_text(entry: Entry, value: Any) -> str:
-    """Return a history cell in a few words: lists by their names, rows by what they are called."""
-    if value is None:
-        return ""
-    data = _structure(value)
-    if isinstance(data, list):
-        return "; ".join(_named(item) for item in data)
-    if isinstance(data, dict) and entry.field != ROW:
-        return _named(data)
-    if isinstance(data, dict):
-        return row_text(data)
-    return str(sendable(value))
+def entry_cells(entry: Entry) -> tuple[Cell, Cell]:
+    """Return a field's value before and after a run, lists with what came and went marked."""
+    field = BY_NAME[entry.field]
+    if field.is_list:
+        return list_cells(_list(field, entry.old), _list(field, entry.new))
+    return shown_cell(_cell_text(entry.old)), shown_cell(_cell_text(entry.new))
 
 
-def row_text(row: dict[str, Any]) -> str:
-    """Return what a row is called: its title, name, path or value."""
-    found = (row.get(k) for k in ("title", "name", "filepath", "value", "entity_name"))
-    return str(sendable(next((v for v in found if v), "")))
-
-
-def _structure(value: Any) -> Any:
-    if not isinstance(value, str) or value[:1] not in ("[", "{"):
-        return value
+def _list(field: Field, cell: Any) -> Value:
+    """Return the list that a history cell holds; nothing for one that no run wrote."""
     try:
-        return json.loads(value)
+        return value_of_rows(field, from_cell(cell)) if cell else ()
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def _cell_text(cell: Any) -> str | None:
+    """Return a scalar as text, of a structure what it is called."""
+    if cell is None or cell == "":
+        return None
+    named = _structure(cell)
+    return str(sendable(row_text(named) if isinstance(named, dict) else cell)) or None
+
+
+def row_of(cell: Any) -> str:
+    """Return what the row in a history cell is called."""
+    row = _structure(cell)
+    return row_text(row) if isinstance(row, dict) else ""
+
+
+def row_text(row: Mapping[str, Any]) -> str:
+    """Return what a row is called: its title, name, path or value; of a link, what it links to."""
+    named = next((row[k] for k in _CALLED if row.get(k)), None)
+    if named is not None:
+        return str(sendable(named))
+    links = (f"{k[:-3]} {v}" for k, v in row.items() if k.endswith("_id") and k not in _OWNERS)
+    return next(links, "")
+
+
+_CALLED = ("title", "name", "filepath", "value", "filename")
+_OWNERS = ("book_id", "file_id", "library_id", "parent_id")
+
+
+def _structure(cell: Any) -> Any:
+    if not isinstance(cell, str) or cell[:1] not in ("[", "{"):
+        return cell
+    try:
+        return from_cell(cell)
     except ValueError:
-        return value
-
-
-def _named(item: Any) -> str:
-    if not isinstance(item, dict):
-        return str(sendable(item))
-    found = (item.get(k) for k in ("entity_name", "name", "title", "value", "filename"))
-    return str(sendable(next((v for v in found if v), "")))
+        return cell

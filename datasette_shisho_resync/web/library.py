@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DatabaseBusy, FileRefused, ReadOnlyDatabase, StalePlan, UnknownRow
 from ..model import Brief, Outcome, Target
+from ..provenance import our_own_write
 from ..resync import (
     Applied,
     Ask,
@@ -199,9 +200,10 @@ class WebLibrary:
         ids = frozenset(self.state.written.get(self.name, ()))
 
         def write_library(conn: sqlite3.Connection) -> T:
-            if ids:
-                remove_pending(conn, ids)
-            return work(conn, self.state.schema(self.name, conn))
+            with our_own_write():
+                if ids:
+                    remove_pending(conn, ids)
+                return work(conn, self.state.schema(self.name, conn))
 
         try:
             result: T = await self.db.execute_write_fn(write_library, request=request)

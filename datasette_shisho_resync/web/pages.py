@@ -6,20 +6,21 @@ Templates escape everything; nothing here makes HTML.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from ..decide import ROLE, Decision, effective_source
+from ..decide import ROLE, ROW, Decision, as_change, effective_source
 from ..fields import BY_NAME
 from ..files import shown
 from ..json_output import sendable
-from ..model import Brief, Change, FileStatus, Mode, Plan, RowImage
+from ..model import Brief, Change, CoverImage, FileStatus, Mode, Plan, RowImage
 from ..sources import MANUAL
-from ..store.history import Run
+from ..store.history import Entry, Run
 from ..values import is_empty
 from .asking import Wish
-from .display import list_cells, shown_cell
-from .history import entry_text, row_text
+from .display import Cell, list_cells, shown_cell
+from .history import entry_cells, row_of, row_text
 from .library import WebLibrary
 from .words import (
     BUTTONS,
@@ -124,7 +125,13 @@ def _has_value(change: Change) -> bool:
 def _cover_url(library: WebLibrary, brief: Brief, change: Change) -> str | None:
     if brief.file(change.pk).cover_name is None:
         return None
-    return f"{library.datasette.urls.row(library.name, 'files', str(change.pk))}/-/cover"
+    version = change.old.sha256[:12] if isinstance(change.old, CoverImage) else ""
+    return cover_url(library, change.pk, version)
+
+
+def cover_url(library: WebLibrary, file_id: int, version: object) -> str:
+    """Return where a file's cover is; another `version` makes browsers fetch it again."""
+    return f"{library.datasette.urls.row(library.name, 'files', str(file_id))}/-/cover?v={version}"
 
 
 def _groups(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -187,17 +194,22 @@ def explain_page(
     return {
         **place_context(library, target.table, target.pk),
         "label": EXPLAIN,
-        "records": [{"name": name, "fields": [_explained(d) for d in group]} for name, group in groups],
+        "records": [
+            {"name": name, "fields": [_explained(library, brief, d) for d in group]} for name, group in groups
+        ],
         "files": _files(plan),
         "warnings": [sendable(w) for w in plan.warnings],
     }
 
 
-def _explained(decision: Decision) -> dict[str, Any]:
+def _explained(library: WebLibrary, brief: Brief, decision: Decision) -> dict[str, Any]:
     return {
         "field": decision.field.name,
         "label": decision.field.label,
         "stored": shown_cell(decision.stored.value),
+        "stored_cover_url": _cover_url(library, brief, as_change(decision))
+        if isinstance(decision.stored.value, CoverImage)
+        else None,
         "source": source_in_words(effective_source(decision.stored)),
         "reason": _verdict(decision),
         "changes": decision.changes,
@@ -221,7 +233,7 @@ def _verdict(decision: Decision) -> str:
 def undo_page(library: WebLibrary, run: Run) -> dict[str, Any]:
     """Return what an undo would put back, fields before rows."""
     fields = [e for e in run.entries if e.field in BY_NAME]
-    rows = [e for e in run.entries if e.field == "row"]
+    rows = [e for e in run.entries if e.field == ROW]
     others = [e for e in run.entries if e not in fields and e not in rows]
     return {
         **place_context(library, run.target.table, run.target.pk),
@@ -229,20 +241,28 @@ def undo_page(library: WebLibrary, run: Run) -> dict[str, Any]:
         "run_url": library.datasette.urls.row(library.name, "resync_runs", str(run.id)),
         "label": UNDO,
         "mode": run.mode,
-        "fields": [
-            {
-                "row": row_name(e.table, e.pk),
-                "label": BY_NAME[e.field].label,
-                "now": entry_text(e, e.new),
-                "then": entry_text(e, e.old),
-                "then_source": source_in_words(e.old_source),
-            }
-            for e in fields
-        ],
-        "back": [_undone_row(e.table, e.pk, entry_text(e, e.old)) for e in rows if e.old is not None],
-        "gone": [_undone_row(e.table, e.pk, entry_text(e, e.new)) for e in rows if e.old is None],
+        "fields": [_undone_field(e) for e in fields],
+        "back": [_undone_row(e.table, e.pk, row_of(e.old)) for e in rows if e.old is not None],
+        "gone": [_undone_row(e.table, e.pk, row_of(e.new)) for e in rows if e.old is None],
         "others": [{"row": row_name(e.table, e.pk), "field": e.field} for e in others],
     }
+
+
+def _undone_field(entry: Entry) -> dict[str, Any]:
+    then, now = entry_cells(entry)
+    return {
+        "row": row_name(entry.table, entry.pk),
+        "label": BY_NAME[entry.field].label,
+        "now": _reversed(now),
+        "then": _reversed(then),
+        "then_source": source_in_words(entry.old_source),
+    }
+
+
+def _reversed(cell: Cell) -> Cell:
+    """Turn the marks of what a run did into those of its undo."""
+    marks = {"added": "removed", "removed": "added"}
+    return replace(cell, items=tuple(replace(i, mark=marks.get(i.mark, i.mark)) for i in cell.items))
 
 
 def _undone_row(table: str, pk: int, text: str) -> Mapping[str, str]:

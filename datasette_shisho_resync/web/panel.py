@@ -19,7 +19,7 @@ from ..values import is_empty
 from .access import TABLES, Actor, may_view
 from .covers import cover_mime
 from .library import WebLibrary
-from .pages import place_context
+from .pages import cover_url, place_context
 from .words import UNDO, row_name, source_in_words
 
 _MOST_FILES = 20
@@ -43,7 +43,7 @@ async def panel_of(library: WebLibrary, actor: Actor, target: Target) -> dict[st
     files = [f for f in brief.files if target.table == "books" or f.id == target.pk] if may_see_files else []
     return {
         **place_context(library, target.table, target.pk),
-        "cover_url": _cover_url(library, files),
+        "cover_url": _cover_url(library, files, runs[0]["id"] if runs else 0),
         "files": [_file(library, f) for f in files[:_MOST_FILES]],
         "more_files": max(0, len(files) - _MOST_FILES),
         "sources": _sources(stored),
@@ -54,11 +54,9 @@ async def panel_of(library: WebLibrary, actor: Actor, target: Target) -> dict[st
     }
 
 
-def _cover_url(library: WebLibrary, files: list[FileRow]) -> str | None:
-    for file in files:
-        if cover_mime(file.cover_name):
-            return f"{library.datasette.urls.row(library.name, 'files', str(file.id))}/-/cover"
-    return None
+def _cover_url(library: WebLibrary, files: list[FileRow], version: int) -> str | None:
+    shown_file = next((f for f in files if cover_mime(f.cover_name)), None)
+    return None if shown_file is None else cover_url(library, shown_file.id, version)
 
 
 def _file(library: WebLibrary, file: FileRow) -> dict[str, Any]:

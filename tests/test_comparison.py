@@ -81,7 +81,7 @@ def test_values_that_differ_are_seen(field: str, one: Value, other: Value) -> No
         ("narrators", ("New", "new", "Pen Name"), ("New", "Real Name")),
         ("genres", ("novel", "FICTION", " Other "), ("Fiction", "Other")),
         ("publisher", "PRESS", "Press"),
-        ("identifiers", (Identifier("asin", " b01 "), Identifier("asin", "b02")), (Identifier("asin", "B02"),)),
+        ("identifiers", (Identifier("asin", "b1"), Identifier("asin", "b2")), (Identifier("asin", "B2"),)),
         ("subtitle", "as it is ", "as it is "),
     ],
 )  # fmt: skip

@@ -14,8 +14,8 @@ from datasette_shisho_resync.workers import WorkerPool
 
 MISSING_COLUMNS = {
     "files": (
-        "language", "language_source", "abridged", "abridged_source", "file_modified_at", "is_preferred_cover",
-        "review_override", "review_overridden_at", "reviewed", "cover_page",
+        "language", "language_source", "abridged", "abridged_source", "file_modified_at",
+        "is_preferred_cover", "review_override", "review_overridden_at", "reviewed", "cover_page",
     ),
     "book_series": ("series_number_end", "series_number_unit"),
 }  # fmt: skip

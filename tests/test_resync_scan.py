@@ -18,7 +18,9 @@ from datasette_shisho_resync.errors import (
     UnreadableFile,
 )
 from datasette_shisho_resync.files import PathMap
-from datasette_shisho_resync.model import FileReading, Mode, ReadRequest, Reason
+from datasette_shisho_resync.fields import BY_NAME
+from datasette_shisho_resync.model import FileReading, Mode, ReadRequest, Reason, Target
+from datasette_shisho_resync.resync import Ask
 from datasette_shisho_resync.store.times import to_stored
 
 
@@ -386,3 +388,48 @@ def test_rows_that_never_rest_are_reported(book: Library) -> None:
     book.add_file(1, "b.epub", epub("Second"))
     book.service.reader = ChangesMeanwhile(book, 99)
     assert isinstance(error_of(book, Mode.SCAN, "files", 1), StalePlan)
+
+
+def test_a_file_without_a_book_is_read_for_itself(book: Library) -> None:
+    book.conn.execute("delete from books")
+    book.rewrite(1, epub("Stray", language="en", cover=png(2, 3)))
+    outcome = book.scan("files", 1)
+    assert (book.file()["name"], book.file()["language"]) == ("Stray", "en")
+    assert {c.table for c in outcome.plan.changes} == {"files"}
+    before = book.content(with_derived=False)
+    book.rewrite(1, epub("Other"))
+    book.undo(book.reset("files", 1).run_id)
+    assert book.content(with_derived=False) == before
+
+
+def test_search_rows_follow_a_run(book: Library) -> None:
+    book.rewrite(1, epub("One", ["Ann"], series="Old", genres=["SF"]))
+    book.scan()
+    book.rewrite(1, epub("Two", ["Bob"], series="New", genres=["Fun"]))
+    book.scan()
+    [row] = book.rows("books_fts")
+    assert (row["title"], row["authors"], row["series_names"]) == ("Two", "Bob", "New")
+    titles = {row["name"]: (row["book_titles"], row["book_authors"]) for row in book.rows("series_fts")}
+    assert titles == {"Old": ("", ""), "New": ("Two", "Bob")}
+    assert [row["name"] for row in book.rows("persons_fts")] == ["Ann", "Bob"]
+    assert {row["name"] for row in book.rows("genres_fts")} == {"SF", "Fun"}
+
+
+def test_search_rows_are_made_right_without_a_run(book: Library) -> None:
+    book.scan()
+    book.edit("books", title="A Book", title_source="manual")
+    book.conn.execute("delete from books_fts")
+    assert book.scan().run_id is None
+    assert book.rows("books_fts")[0]["title"] == "A Book"
+
+
+def test_a_database_that_cannot_be_written_is_reported(book: Library) -> None:
+    book.conn.execute("pragma query_only = on")
+    assert error_of(book).status == 403
+    assert book.preview().changed
+    book.conn.execute("pragma query_only = off")
+
+
+def test_every_decision_is_there_to_be_explained(book: Library) -> None:
+    planned = book.service.planned(Ask(Target("books", 1)))
+    assert {d.field.name for d in planned.decisions} == set(BY_NAME)

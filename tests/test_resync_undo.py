@@ -282,3 +282,38 @@ def test_undo_of_one_files_removal_leaves_the_other(book: Library) -> None:
     assert (run.deleted, run.book_deleted) == (True, False)
     book.undo(run.run_id)
     assert book.content() == before
+
+
+def test_a_series_source_that_rose_since_stays(book: Library) -> None:
+    book.add(
+        "series", library_id=1, name="S", name_source="filepath", sort_name="S", sort_name_source="filepath"
+    )
+    book.rewrite(1, epub(series="S"))
+    run = book.scan()
+    book.edit("series", name_source="manual")
+    book.undo(run.run_id)
+    assert book.rows("series")[0]["name_source"] == "manual"
+
+
+def test_a_row_that_let_go_and_found_another_place_keeps_it(book: Library) -> None:
+    book.conn.execute("create table loans (id integer primary key, book references books on delete set null)")
+    book.conn.execute("insert into loans values (1, 1), (2, 1)")
+    book.scan()
+    book.add_witness()
+    book.remove(1)
+    run = book.scan()
+    book.conn.execute("update loans set book = 2 where id = 1")
+    book.conn.execute("delete from loans where id = 2")
+    book.undo(run.run_id)
+    assert book.rows("loans") == [{"id": 1, "book": 2}]
+
+
+def test_a_path_that_is_not_utf_8_survives_removal_and_undo(book: Library) -> None:
+    file_id = book.add_file(1, b"caf\xe9.epub", full())
+    book.scan()
+    book.remove(file_id)
+    before = book.content()
+    run = book.scan()
+    assert book.rows("files", f"id = {file_id}") == []
+    book.undo(run.run_id)
+    assert book.content() == before

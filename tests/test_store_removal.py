@@ -82,7 +82,9 @@ def test_odd_text_and_bytes_come_back_as_they_were(conn: sqlite3.Connection) -> 
     conn.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
     conn.execute("update books set title = cast(x'ff41' as text)")
     conn.execute("""update "Odd ""Name" set note = x'00ff'""")
-    query = """select typeof(title), hex(title), typeof(note), hex(note) from books join "Odd ""Name" where id = 1"""
+    query = (
+        """select typeof(title), hex(title), typeof(note), hex(note) from books join "Odd ""Name" on id = 1"""
+    )
     before = [tuple(row) for row in conn.execute(query)]
     doomed = doomed_rows(conn, [("books", 1)])
     remove_rows(conn, doomed)

@@ -51,7 +51,7 @@ from ..sources import EXISTING_COVER, FILEPATH
 from ..store.apply import Writing, apply_changes, insert_list, scalar_columns
 from ..store.entities import EntityRows, index_created
 from ..store.history import Entry, RunHeader, record_entries, record_header
-from ..store.library import LibraryRow, find_book, insert
+from ..store.library import LibraryRow, file_ids, find_book, insert, path_of_book
 from ..store.pending import COVER, add_sidecars
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema
@@ -353,12 +353,11 @@ class Importer:
         for entry in made.values.get("series") or ():  # type: ignore[union-attr]
             self._unfinished.series.add(self._known["series", folded(entry.name)].id)  # type: ignore[union-attr]
         if not made.is_new:
-            rows = self.conn.execute("select id from files where book_id = ?", (made.id,))
-            self._unfinished.files.extend(r[0] for r in rows)
+            self._unfinished.files.extend(file_ids(self.conn, made.id))
 
     def _brief(self, book_id: int) -> Brief:
-        row = self.conn.execute("select filepath from books where id = ?", (book_id,)).fetchone()
-        return brief_of_book(self.conn, Target("books", book_id), BookRow(book_id, self.library.id, row[0]))
+        book = BookRow(book_id, self.library.id, path_of_book(self.conn, book_id) or "")
+        return brief_of_book(self.conn, Target("books", book_id), book)
 
     def _companions(self, book: NewBook, made: MadeBook, files: Sequence[MadeFile]) -> tuple[Companion, ...]:
         """Return the covers and sidecars to write, and remember the sidecars as they will be."""

@@ -27,7 +27,6 @@ from ..model import (
     Reason,
     Target,
 )
-from ..parsers.filename import is_supplement_name
 from ..parsers.sidecar import book_sidecar_path, file_sidecar_path
 from ..resync import Ask, By, Gathered, Service, apply_run, find_brief
 from ..resync.applying import Applied
@@ -40,15 +39,18 @@ from ..store.library import (
     LibraryRow,
     add_path,
     choose_library,
+    find_book,
     fingerprint,
+    has_path,
     holds,
     is_own_library,
     load_libraries,
     main_paths,
     make_library,
+    path_of_book,
     set_path,
 )
-from ..store.schema import create_history, exact_text, sql_text
+from ..store.schema import create_history, exact_text
 from ..store.search import index_book
 from ..store.times import now, to_stored
 from ..workers import WorkerPool
@@ -201,8 +203,6 @@ class Scan:
             self._commit()
             self._await_writing()
         except KeyboardInterrupt:
-            if self.conn.in_transaction:
-                self.conn.execute("rollback to unit")
             self._commit()  # every book before is whole
             self._await_writing()
             raise
@@ -217,10 +217,14 @@ class Scan:
         """Yield each unit when all its files are read. Readings are keyed by path, as it is here."""
         waiting: dict[int, tuple[Unit, set[str], dict[str, FileReading]]] = {}
         owner: dict[str, int] = {}
+        unread: list[Unit] = []  # supplements alone, which nobody reads
 
         def requests() -> Iterator[ReadRequest]:
             for number, unit in enumerate(self._units(found)):
                 made = list(self._requests(unit))
+                if not made:
+                    unread.append(unit)
+                    continue
                 waiting[number] = (unit, {r.path for r in made}, {})
                 for request in made:
                     owner[request.path] = number
@@ -234,12 +238,13 @@ class Scan:
             if not missing:
                 del waiting[number]
                 yield unit, readings
+        yield from ((unit, {}) for unit in unread)
 
     def _units(self, found: Survey) -> Iterator[Unit]:
         for book_id, changed in found.updates.items():
             brief = find_brief(self.conn, Target("books", book_id))
             yield Update(book_id, Gathered(brief, {}), tuple(changed))
-        yield from (u for u in found.units if u.files)
+        yield from found.units
 
     def _requests(self, unit: Unit) -> Iterator[ReadRequest]:
         if isinstance(unit, Update):
@@ -266,23 +271,26 @@ class Scan:
     # --- writing ------------------------------------------------------------------------------
 
     def _write_unit(self, unit: Unit, readings: Mapping[str, FileReading]) -> None:
+        """Write one unit whole or not at all."""
+        assert self._importer is not None
         if not self.conn.in_transaction:
             self.conn.execute("begin immediate")
             self.service.forget_written()
         self.conn.execute("savepoint unit")
         noted, batch, counts = len(self.files), len(self._batch), self.counts.copy()
-        assert self._importer is not None
         saved = self._importer.saved()
         try:
             if isinstance(unit, Update):
                 self._update(unit, readings)
             else:
                 self._import(unit, readings)
-        except (ResyncError, sqlite3.IntegrityError) as error:
+        except BaseException as error:
             self.conn.execute("rollback to unit")
             self._importer.restore(saved)
             del self.files[noted:], self._batch[batch:]
             self.counts = counts
+            if not isinstance(error, (ResyncError, sqlite3.IntegrityError)):
+                raise
             self._note_failed(unit, error)
         self.conn.execute("release unit")
         self.done += len(unit.files) if isinstance(unit, ImportUnit) else len(unit.changed)
@@ -336,32 +344,22 @@ class Scan:
             yield NewBook(book_path, ordered, supplements, root_level=True)
 
     def _folder_book(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[NewBook]:
-        """A folder that is one book; a PDF named like a supplement is one if there is another main file."""
-        mains = [f for f in unit.folder.media if not is_supplement_name(f.name)]
-        extra = [f for f in files if mains and is_supplement_name(f.found.name)]
-        files = sorted((f for f in files if f not in extra), key=lambda f: (f.found.file_type, f.path))
-        if not files and not extra:
-            return
+        """A folder that is one book; where nothing of it is known or read, its supplements wait."""
         path_map = self.settings.path_map
-        supplements = [as_supplement(f.found, path_map) for f in extra]
-        supplements += [as_supplement(s, path_map) for s in unit.supplements]
+        path = path_map.stored(unit.folder.path)
+        if not files and find_book(self.conn, self.library.id, path) is None:
+            return
+        supplements = [as_supplement(s, path_map) for s in unit.supplements]
         known = self._known_paths([s.path for s in supplements])
         yield NewBook(
-            path_map.stored(unit.folder.path),
-            tuple(files),
+            path,
+            tuple(sorted(files, key=lambda f: (f.found.file_type, f.path))),
             tuple(s for s in supplements if s.path not in known),
             root_level=False,
         )
 
     def _known_paths(self, paths: Sequence[str]) -> set[str]:
-        return {
-            p
-            for p in paths
-            if self.conn.execute(
-                "select 1 from files where filepath = cast(? as text) and library_id = ?",
-                (sql_text(p), self.library.id),
-            ).fetchone()
-        }
+        return {p for p in paths if has_path(self.conn, "files", self.library.id, p)}
 
     def _book_paths(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[tuple[NewFile, str]]:
         """Return each file's book path in a folder that does not stand for one book."""
@@ -500,24 +498,17 @@ class Scan:
 
     def _move_book(self, row: KnownFile, path: str) -> Iterator[Entry]:
         """Let the book's path follow: the file's own path, or the folder that all main files now share."""
-        old = self.conn.execute("select filepath from books where id = ?", (row.book_id,)).fetchone()
+        old = path_of_book(self.conn, row.book_id)
         folders = {os.path.dirname(p) for p in main_paths(self.conn, row.book_id)}
         new = None
-        if old is not None and old[0] == row.path:
+        if old == row.path:
             new = path
         elif len(folders) == 1 and not folders & {p.rstrip("/") for p in self.library.paths}:
             new = folders.pop()
-        taken = (
-            new
-            and self.conn.execute(
-                "select 1 from books where filepath = cast(? as text) and library_id = ?",
-                (sql_text(new), self.library.id),
-            ).fetchone()
-        )
-        if old is None or new is None or new == old[0] or taken:
+        if old is None or new is None or new == old or has_path(self.conn, "books", self.library.id, new):
             return
         set_path(self.conn, "books", row.book_id, new)
-        yield Entry("books", row.book_id, "filepath", old[0], None, new, None, Reason.NEW_VALUE.value)
+        yield Entry("books", row.book_id, "filepath", old, None, new, None, Reason.NEW_VALUE.value)
 
     def _vanished(self, found: Survey) -> None:
         """Drop the records of vanished files if asked to; each is judged, and removed by a run of its own."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..candidates import is_unchanged
 from ..files import PathMap, is_companion
@@ -26,7 +26,8 @@ _MOST_FILES_A_UNIT = 64
 
 @dataclass(frozen=True, slots=True)
 class ImportUnit:
-    """New files of one folder that are read and imported together."""
+    """New files of one folder that are read and imported together, and files that may accompany them;
+    there may be only the latter."""
 
     folder: Folder
     files: tuple[FoundFile, ...]
@@ -140,7 +141,8 @@ def _units(folder: Folder, new: Sequence[FoundFile], grouping: Grouping) -> Iter
     mains = [f.file_type for f in folder.media if not is_supplement_name(f.name)]
     split = folder.is_root or (grouping is Grouping.AUTO and is_split(mains))
     if not split:
-        yield ImportUnit(folder, tuple(new), is_split=False)
+        extra = tuple(f for f in new if mains and is_supplement_name(f.name))
+        yield ImportUnit(folder, tuple(f for f in new if f not in extra), False, extra)
         return
     chunk: list[FoundFile] = []
     last = None
@@ -169,7 +171,7 @@ def _add_supplements(found: Survey) -> None:
         place = folder.path if folder.is_root else owner
         extras.setdefault(place, []).extend(f for f in folder.others if _may_accompany(f))
     found.units = [
-        ImportUnit(u.folder, u.files, u.is_split, tuple(extras.get(u.folder.path, ()))) for u in found.units
+        replace(u, supplements=(*u.supplements, *extras.get(u.folder.path, ()))) for u in found.units
     ]
 
 

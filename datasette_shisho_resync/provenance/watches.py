@@ -121,6 +121,8 @@ def _list_field(schema: LibrarySchema, field: Field) -> Iterator[tuple[Touch, Wa
     yield Touch(link, REPLACED, (f"new.{owner}",)), watch
     yield Touch(link, UPDATED, (f"old.{owner}", f"new.{owner}")), watch
     yield Touch(link, DELETED, (f"old.{owner}",)), watch
+    if field.source_column:
+        yield Touch(table, f"{UPDATED} of {field.source_column}", ("old.id",)), watch
     yield from _birth(table, watch)
 
 

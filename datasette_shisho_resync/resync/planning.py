@@ -22,6 +22,7 @@ from ..fields import BY_NAME
 from ..files import shown
 from ..model import (
     EMPTY,
+    BookRow,
     Change,
     FileReading,
     FileRow,
@@ -159,7 +160,8 @@ def _layers(
     settings: Settings,
 ) -> tuple[Layer, ...]:
     reading, book = gathered.readings[file.id], gathered.brief.book
-    if not file.is_main or book is None:
+    folder = os.path.dirname(file.path)
+    if not file.is_main:
         return supplement_layers(file, shown_path=shown(file.path))
     circumstances = Circumstances(
         mode,
@@ -169,12 +171,12 @@ def _layers(
     return file_layers(
         reading,
         file,
-        book,
+        book or BookRow(file.book_id, file.library_id, folder),
         stored.get("cover", EMPTY),
         snapshot.seen_sidecars,
         circumstances,
         shown_path=shown(file.path),
-        root_level=os.path.dirname(file.path) != book.path,
+        root_level=book is not None and folder != book.path,
     )
 
 

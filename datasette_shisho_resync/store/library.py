@@ -137,6 +137,24 @@ def main_paths(conn: sqlite3.Connection, book_id: int) -> tuple[str, ...]:
     return tuple(r[0] for r in rows)
 
 
+def file_ids(conn: sqlite3.Connection, book_id: int) -> tuple[int, ...]:
+    return tuple(r[0] for r in conn.execute("select id from files where book_id = ?", (book_id,)))
+
+
+def path_of_book(conn: sqlite3.Connection, book_id: int) -> str | None:
+    row = conn.execute("select filepath from books where id = ?", (book_id,)).fetchone()
+    return row[0] if row else None
+
+
+def has_path(conn: sqlite3.Connection, table: str, library_id: int, path: str) -> bool:
+    """Tell whether a book or file of the library has this path."""
+    row = conn.execute(
+        f"select 1 from {table} where filepath = cast(? as text) and library_id = ?",
+        (sql_text(path), library_id),
+    ).fetchone()
+    return row is not None
+
+
 def set_path(conn: sqlite3.Connection, table: str, pk: int, path: str) -> None:
     conn.execute(f"update {table} set filepath = cast(? as text) where id = ?", (sql_text(path), pk))
 

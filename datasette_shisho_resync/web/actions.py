@@ -66,6 +66,7 @@ async def _run_items(library: WebLibrary, actor: Actor, row: Any) -> list[dict[s
 
 
 def _library(datasette: Datasette, database: str) -> WebLibrary | None:
+    """Return the database if it may be a library."""
     state = started_state(datasette)
     if state is None or database in state.others:
         return None
@@ -73,10 +74,12 @@ def _library(datasette: Datasette, database: str) -> WebLibrary | None:
 
 
 async def _is_open(library: WebLibrary, actor: Actor, table: str, row: Any) -> bool:
-    """Tell whether the row is one of a library, and of one that the actor may touch."""
+    """Tell whether the row is of a library that the actor may touch."""
+    if not library.settings.library_access:
+        return True
     try:
-        brief = await library.brief(Target(table, int(row["id"])))
-    except (ResyncError, KeyError, IndexError, TypeError, ValueError):
+        brief = await library.brief(Target(table, row["id"]))
+    except ResyncError:
         return False
     return may_touch(library.settings, actor, brief.library_id, brief.library_name)
 
@@ -91,7 +94,10 @@ async def row_panel(
     rights = await rights_on(datasette, request.actor, database, table)
     if not rights.resync or not await _is_open(library, request.actor, table, row):
         return None
-    context = await panel_of(library, request.actor, Target(table, int(row["id"])))
+    try:
+        context = await panel_of(library, request.actor, Target(table, row["id"]))
+    except ResyncError:
+        return None
     return str(await datasette.render_template("shisho_resync_panel.html", context, request=request))
 
 

@@ -54,11 +54,11 @@ def _denial(databases: list[str], reason: str) -> PermissionSQL:
 
 async def _may_look(datasette: Datasette, actor: Actor, database: str) -> bool:
     """Tell whether the actor may see what runs did; with closed libraries among them, only root may."""
+    if datasette.root_enabled and actor and actor.get("id") == "root":
+        return True  # asked for nearly every page, so without a look at the rules
     state = started_state(datasette)
-    if state is None:
+    if state is None or state.settings.library_access:
         return False
-    if state.settings.library_access:
-        return bool(datasette.root_enabled and actor and actor.get("id") == "root")
     for table in TABLES:
         resource = TableResource(database=database, table=table)
         if await datasette.allowed(action=RESYNC, resource=resource, actor=actor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from ..model import Brief, Mode, Outcome, Plan, Target
 from ..resync import Ask, By
 from ..resync.planning import check_fields
 from ..store.history import Run
-from .access import TABLES, find_allowed, may_view, require_every_library, rights_on
+from .access import TABLES, Actor, find_allowed, may_view, require_every_library, rights_on
 from .asking import Wish, require_empty, wish_from_form, wish_from_json, wish_from_query
 from .covers import cover_response
 from .history import may_undo, run_entries
@@ -68,12 +69,20 @@ async def undo(datasette: Datasette, request: Request) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The row that a URL names, for an actor who may be here; `visible` are the tables they may view."""
+    """The row that a URL names, for an actor who may be here."""
 
     library: WebLibrary
     target: Target
     brief: Brief
-    visible: frozenset[str]
+    may_view: bool
+
+    async def visible(self, actor: Actor) -> frozenset[str]:
+        """Return which of books and files the actor may view; not the other one alone."""
+        if not self.may_view:
+            return frozenset()
+        [other] = set(TABLES) - {self.target.table}
+        may_view_other = await may_view(self.library.datasette, actor, self.library.name, other)
+        return frozenset(TABLES) if may_view_other else frozenset({self.target.table})
 
 
 async def _place(call: Call, *, needs_view: bool, needs_resync: bool = True) -> Place:
@@ -88,11 +97,7 @@ async def _place(call: Call, *, needs_view: bool, needs_resync: bool = True) -> 
     library = _library(call, db)
     target = Target(table, await _row_id(call, library))
     brief = await find_allowed(library, call.actor, target)
-    visible = {table} if rights.view else set()
-    [other] = set(TABLES) - {table}
-    if visible and await may_view(call.datasette, call.actor, db.name, other):
-        visible.add(other)
-    return Place(library, target, brief, frozenset(visible))
+    return Place(library, target, brief, rights.view)
 
 
 def _library(call: Call, db: Database) -> WebLibrary:
@@ -119,14 +124,16 @@ async def _show_plan(call: Call) -> Response:
     wish = wish_from_query({key: call.request.args.get(key) for key in call.request.args})
     outcome = await place.library.preview(wish.ask(place.target), place.brief)
     if call.is_json:
-        return call.answer(without_values(outcome_to_json(outcome), place.target, place.visible))
+        visible = await place.visible(call.actor)
+        return call.answer(without_values(outcome_to_json(outcome), place.target, visible))
     return await _confirm(call, place, wish, outcome.plan)
 
 
 async def _confirm(
     call: Call, place: Place, wish: Wish, plan: Plan, *, notice: str | None = None, status: int = 200
 ) -> Response:
-    context = confirm_page(place.library, place.brief, wish, plan, place.visible, notice)
+    visible = await place.visible(call.actor)
+    context = confirm_page(place.library, place.brief, wish, plan, visible, notice)
     return await call.page("shisho_resync_confirm.html", context, status)
 
 
@@ -139,22 +146,22 @@ async def _post_resync(call: Call) -> Response:
 async def _post_json(call: Call) -> Response:
     place = await _place(call, needs_view=False)
     wish = wish_from_json(call.body)
-    if wish.dry_run:
-        if place.target.table not in place.visible:
-            raise Forbidden("Permission denied: need view-table")
-        outcome = await _preview(place, wish)
-    else:
-        try:
-            outcome = await _run(call, place, wish, "api")
-        except StalePlan as error:
-            answer = error_to_json(error)
-            if isinstance(error.plan, Plan):
-                answer["plan"] = without_values(answer["plan"], place.target, place.visible)
-            return call.answer(answer, error.status)
-    answer = without_values(outcome_to_json(outcome), place.target, place.visible)
+    if wish.dry_run and not place.may_view:
+        raise Forbidden("Permission denied: need view-table")
+    # Asked while a worker reads the file.
+    visible = asyncio.ensure_future(place.visible(call.actor))
+    try:
+        outcome = await (_preview(place, wish) if wish.dry_run else _run(call, place, wish, "api"))
+    except StalePlan as error:
+        answer = error_to_json(error)
+        if isinstance(error.plan, Plan):
+            answer["plan"] = without_values(answer["plan"], place.target, await visible)
+        return call.answer(answer, error.status)
+    finally:
+        await visible
     if call.request.args.get("_message") and outcome.deleted:
         _flash(call, resync_message(outcome))
-    return call.answer(answer)
+    return call.answer(without_values(outcome_to_json(outcome), place.target, await visible))
 
 
 async def _preview(place: Place, wish: Wish) -> Outcome:
@@ -219,9 +226,10 @@ def _flash(call: Call, message: str) -> None:
 async def _show_explanation(call: Call) -> Response:
     place = await _place(call, needs_view=True)
     planned = await place.library.planned(Ask(place.target), place.brief)
+    visible = await place.visible(call.actor)
     if call.is_json:
-        return call.answer(_visible_fields(explain(planned), place.visible))
-    decisions = [d for d in planned.decisions if d.table in place.visible]
+        return call.answer(_visible_fields(explain(planned), visible))
+    decisions = [d for d in planned.decisions if d.table in visible]
     context = explain_page(place.library, place.brief, decisions, planned.plan)
     return await call.page("shisho_resync_explain.html", context)
 

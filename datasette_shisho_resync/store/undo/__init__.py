@@ -1,0 +1,4 @@
+"""Undo of a recorded run in the database: checked against the rows as they are, then put back."""
+
+from .cells import FILE_FIELDS as FILE_FIELDS
+from .restoring import Undo as Undo

@@ -1,0 +1,188 @@
+"""Puts back what a recorded run changed. Trusts nothing that it reads from the history.
+
+Source: design 5.1 and section 6 "Undo".
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import Conflict, UndoConflict
+from ...fields import BY_NAME, ENTITIES, Field, Kind, Level
+from ..apply import MARK, cover_columns, mark, mark_entry, set_columns, unmark
+from ..entities import forget_entity
+from ..history import Entry, Run
+from ..removal import doomed_rows, is_used, remove_rows, restore_row, row_image
+from ..schema import LibrarySchema, quoted, sql_text
+from ..search import index_entity
+from ..snapshot import load_list
+from .cells import FILE_FIELDS, NAME_SOURCE, PATH, ROLE, ROW, image_of, plain, rows_of, structure
+from .checking import UndoCheck
+
+_ENTITIES = {entity.table: entity for entity in ENTITIES}
+
+
+@dataclass(slots=True)
+class Undo:
+    """One undo inside the caller's transaction; `entries` is the history of what it did itself."""
+
+    conn: sqlite3.Connection
+    schema: LibrarySchema
+    run: Run
+    timestamp: str
+    entries: list[Entry] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raises `UndoConflict` naming what was changed since, `Conflict` for history that is not ours."""
+        UndoCheck(self.conn, self.schema, self.run).check()
+
+    def apply(self) -> None:
+        """Restore rows, then fields, then drop what the run made and nothing else uses."""
+        self.conn.execute("pragma defer_foreign_keys = on")  # a chapter may come before its parent
+        for entry in reversed(self.run.entries):
+            if entry.field == ROW and entry.new is None:
+                self._restore(entry)
+        for entry in reversed(self.run.entries):
+            if entry.field != ROW and entry.field not in FILE_FIELDS:
+                self._revert(entry)
+        made = [e for e in self.run.entries if e.field == ROW and e.old is None]
+        for entry in sorted(made, key=lambda e: e.table in _ENTITIES):  # these when nothing uses them
+            self._drop(entry)
+
+    def _restore(self, entry: Entry) -> None:
+        columns = list(image_of(entry.old).items())
+        self._insert(entry.table, entry.pk, columns)
+        if entry.table in _ENTITIES:
+            index_entity(self.conn, self.schema, _ENTITIES[entry.table], entry.pk)
+        self.entries.append(Entry(entry.table, entry.pk, ROW, None, None, dict(columns), None, "new_value"))
+
+    def _insert(self, table: str, pk: int, columns: Sequence[tuple[str, Any]]) -> None:
+        try:
+            restore_row(self.conn, table, pk, columns)
+        except sqlite3.Error as error:
+            name = f"{table}.{pk}"
+            raise UndoConflict(
+                f"Run {self.run.id} can't be undone: {name} has no place any more ({error}).", (name,)
+            ) from error
+
+    def _drop(self, entry: Entry) -> None:
+        image = row_image(self.conn, entry.table, entry.pk)
+        if image is None:
+            return
+        if entry.table in _ENTITIES:
+            if is_used(self.conn, entry.table, entry.pk):
+                return
+            forget_entity(self.conn, self.schema, entry.table, entry.pk)
+            self._note_removed(entry.table, entry.pk, ROW, dict(image.columns))
+            return
+        doomed = doomed_rows(self.conn, [(entry.table, entry.pk)])
+        remove_rows(self.conn, doomed)
+        for d in doomed:
+            self._note_removed(d.table, d.pk, d.column or ROW, dict(d.image.columns))
+
+    def _note_removed(self, table: str, pk: int, name: str, image: Mapping[str, Any]) -> None:
+        self.entries.append(Entry(table, pk, name, image, None, None, None, "removed"))
+
+    def _revert(self, entry: Entry) -> None:
+        if entry.field in BY_NAME:
+            self._revert_field(BY_NAME[entry.field], entry)
+        elif entry.field.endswith(MARK):
+            self._revert_mark(entry)
+        elif entry.field in (NAME_SOURCE, ROLE, PATH):
+            self._set(entry, entry.table, entry.field, plain(entry.old))
+        else:
+            self._set_reference(entry)
+
+    def _set(self, entry: Entry, table: str, column: str, value: Any) -> None:
+        if column == NAME_SOURCE and not self._holds(table, entry.pk, column, entry.new):
+            return  # a series belongs to many books: what came after counts
+        placeholder = "cast(? as text)" if isinstance(value, str) else "?"
+        bound = sql_text(value) if isinstance(value, str) else value
+        self.conn.execute(
+            f"update {quoted(table)} set {quoted(column)} = {placeholder} where rowid = ?", (bound, entry.pk)
+        )
+        self.entries.append(Entry(table, entry.pk, entry.field, entry.new, None, value, None, entry.reason))
+
+    def _holds(self, table: str, pk: int, column: str, value: Any) -> bool:
+        row = row_image(self.conn, table, pk)
+        return row is not None and bool(row[column] == value)
+
+    def _set_reference(self, entry: Entry) -> None:
+        """Point a row that stayed at its book or file again, or no longer."""
+        value, left = (image_of(cell).get(entry.field) for cell in (entry.old, entry.new))
+        if not self._holds(entry.table, entry.pk, entry.field, left):
+            return  # somebody gave it another place since
+        self.conn.execute(
+            f"update {quoted(entry.table)} set {quoted(entry.field)} = ? where rowid = ?", (value, entry.pk)
+        )
+        self.entries.append(
+            Entry(entry.table, entry.pk, entry.field, entry.new, None, entry.old, None, entry.reason)
+        )
+
+    def _revert_mark(self, entry: Entry) -> None:
+        level, name = Level(entry.table), entry.field.removesuffix(MARK)
+        change = mark if entry.old else unmark
+        change(self.conn, level, entry.pk, name)
+        self.entries.append(mark_entry(entry.table, entry.pk, name, was=entry.new, now=entry.old))
+
+    def _revert_field(self, field: Field, entry: Entry) -> None:
+        columns: dict[str, Any] = {"updated_at": self.timestamp}
+        if field.source_column:
+            columns[field.source_column] = entry.old_source
+        present: Any = plain(entry.new)
+        restored: Any = plain(entry.old)
+        if field.is_list:
+            present = load_list(self.conn, field, entry.pk)[1]
+            restored = rows_of(field, entry.old)
+            self._replace_rows(field, entry.pk, restored)
+        elif field.kind is Kind.PUBLISHER:
+            present, restored = structure(entry.new), structure(entry.old)
+            columns["publisher_id"] = image_of(entry.old).get("id")
+            is_known = restored and restored.get("name") is not None  # else it pointed nowhere before, too
+            self._require_entities(field, [restored] if is_known else [])
+        elif field.kind is Kind.COVER:
+            present, restored = structure(entry.new), structure(entry.old)
+            columns |= cover_columns(**image_of(entry.old))
+        elif field.column:
+            columns[field.column] = restored
+        set_columns(self.conn, self.schema, entry.table, entry.pk, columns)
+        self.entries.append(
+            Entry(
+                entry.table,
+                entry.pk,
+                field.name,
+                present,
+                entry.new_source,
+                restored,
+                entry.old_source,
+                entry.reason,
+            )
+        )
+
+    def _replace_rows(self, field: Field, owner_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replace a list's rows by those kept, ids included; only columns of the link table are taken."""
+        assert field.link_table is not None
+        self.conn.execute(f"delete from {field.link_table} where {field.owner_column} = ?", (owner_id,))
+        self._require_entities(field, rows)
+        known = self.schema.columns[field.link_table]
+        for row in rows:
+            columns = [(c, v) for c, v in row.items() if c in known]
+            if dict(columns).get(field.owner_column) != owner_id:
+                raise Conflict(
+                    f"Run {self.run.id} can't be undone: its history names a row of another record."
+                )
+            self._insert(field.link_table, row["id"], columns)
+
+    def _require_entities(self, field: Field, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Raise `UndoConflict` when a person, genre ... that the kept rows point to is gone."""
+        if field.entity is None:
+            return
+        for row in rows:
+            pk = row[field.entity.id_column] if field.is_list else row["id"]
+            found = self.conn.execute(f"select 1 from {field.entity.table} where id = ?", (pk,)).fetchone()
+            if found is None:
+                name = f"{field.entity.table}.{pk}"
+                raise UndoConflict(f"Run {self.run.id} can't be undone: {name} was removed since.", (name,))

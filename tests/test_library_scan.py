@@ -1,0 +1,407 @@
+"""A folder becomes a library: grouping, supplements, changes, moves, vanished files, interruption."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from builders.cbz import build_cbz, comic_info_xml
+from builders.images import jpeg
+from builders.m4b import build_m4b
+from library import BY, Library, epub
+
+from datasette_shisho_resync.errors import BadRequest
+from datasette_shisho_resync.library_scan import Grouping, Progress, ScanOptions, ScanReport, scan_library
+from datasette_shisho_resync.model import Mode, Target
+from datasette_shisho_resync.store.schema import create_library, open_library
+
+
+def scan(
+    library: Library, *, progress: Callable[[Progress], None] = lambda _: None, **options: object
+) -> ScanReport:
+    wanted = ScanOptions((str(library.root),), **options)  # type: ignore[arg-type]
+    return scan_library(library.conn, "library.db", wanted, library.settings, library.pool, BY, progress)
+
+
+def put(library: Library, name: str, data: bytes) -> Path:
+    path = library.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    library.write(path, data)
+    return path
+
+
+def books(library: Library) -> dict[str, list[str]]:
+    """Return title -> base names of the book's files."""
+    rows = library.conn.execute(
+        "select title, filepath_of from (select b.title, b.id, f.filepath as filepath_of from books b"
+        " join files f on f.book_id = b.id) order by title, filepath_of"
+    )
+    found: dict[str, list[str]] = {}
+    for title, path in rows:
+        found.setdefault(title, []).append(os.path.basename(path))
+    return found
+
+
+def test_every_field_of_a_new_file_is_stored_with_its_source(library: Library) -> None:
+    put(
+        library,
+        "Dune/dune.epub",
+        epub("Dune", ("Frank Herbert",), genres=("Sci-Fi",), series="Dune", number=1),
+    )
+    assert scan(library).imported == 1
+    book = library.book()
+    assert (book["title"], book["title_source"], book["author_source"]) == (
+        "Dune",
+        "epub_metadata",
+        "epub_metadata",
+    )
+    assert library.authors() == ["Frank Herbert"]
+    assert library.genres() == ["Sci-Fi"]
+    assert library.series() == [("Dune", 1.0)]
+    assert library.file()["filesize_bytes"] == os.path.getsize(library.file_path())
+
+
+def test_a_resync_right_after_the_import_changes_nothing(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("The Dune", genres=("a", "A", "b"), cover=jpeg(20, 30)))
+    put(
+        library,
+        "Saga #7/x.cbz",
+        build_cbz(comic_info=comic_info_xml("<Series>Saga</Series><Number>7</Number>")),
+    )
+    put(
+        library,
+        "Talk/t.m4b",
+        build_m4b(title="Talk", artist="A", narrator="N", quicktime_chapters=[(0, "One")]),
+    )
+    scan(library)
+    for book in library.rows("books"):
+        assert library.run(pk=book["id"]).plan.changes == (), book["title"]
+
+
+def test_a_second_scan_writes_nothing(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    put(library, "broken.epub", b"no archive")
+    scan(library)
+    before, written = library.dump(), library.conn.total_changes
+    report = scan(library)
+    assert (report.imported, report.updated, report.unchanged, report.failed) == (0, 0, 1, 1)
+    assert library.dump() == before
+    assert library.conn.total_changes == written
+
+
+def test_without_metadata_the_path_speaks(library: Library) -> None:
+    put(library, "[Ann One, Bob Two] The Title {Cy Three}/x.epub", epub(None, ()))
+    scan(library)
+    assert library.book()["title"] == "The Title"
+    assert library.book()["title_source"] == "filepath"
+    assert library.authors() == ["Ann One", "Bob Two"]
+
+
+def test_a_folder_is_one_book_in_its_formats(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    put(library, "Dune/dune.m4b", build_m4b(title="Dune", artist="Ann Author"))
+    scan(library)
+    assert books(library) == {"Dune": ["dune.epub", "dune.m4b"]}
+    assert library.book()["title_source"] == "m4b_metadata"  # equal rank: the later file
+
+
+def test_files_in_the_library_folder_join_by_title_and_author(library: Library) -> None:
+    put(library, "a.epub", epub("Dune", ("Frank Herbert",)))
+    put(library, "b.m4b", build_m4b(title="Dune", artist="Frank Herbert"))
+    put(library, "c.epub", epub("Emma", ("Jane Austen",)))
+    scan(library)
+    assert books(library) == {"Dune": ["a.epub", "b.m4b"], "Emma": ["c.epub"]}
+
+
+@pytest.mark.parametrize(("grouping", "count"), [(Grouping.AUTO, 2), (Grouping.FOLDER, 1), (None, 2)])
+def test_a_folder_with_two_books_is_split_unless_shishos_rule_is_wanted(
+    library: Library, grouping: Grouping | None, count: int
+) -> None:
+    put(library, "Shelf/a.epub", epub("Dune"))
+    put(library, "Shelf/b.epub", epub("Emma"))
+    scan(library, grouping=grouping)
+    assert len(library.rows("books")) == count
+
+
+def test_a_database_of_a_shisho_follows_its_rule(library: Library) -> None:
+    library.conn.execute("create table bun_migrations (id integer)")
+    put(library, "Shelf/a.epub", epub("Dune"))
+    put(library, "Shelf/b.epub", epub("Emma"))
+    scan(library)
+    assert len(library.rows("books")) == 1
+
+
+def test_the_numbered_parts_of_an_audiobook_stay_together(library: Library) -> None:
+    for number in (1, 2, 10):
+        put(library, f"Shelf/Dune part {number}.m4b", build_m4b(title=f"Dune part {number}", artist="F"))
+    put(library, "Shelf/Emma.m4b", build_m4b(title="Emma", artist="J"))
+    scan(library)
+    assert sorted(map(len, books(library).values())) == [1, 3]
+
+
+def test_equal_names_of_different_books_are_no_parts(library: Library) -> None:
+    put(library, "Shelf/Cycle 1.m4b", build_m4b(title="The Beginning", artist="F"))
+    put(library, "Shelf/Cycle 2.m4b", build_m4b(title="The End", artist="F"))
+    scan(library)
+    assert sorted(books(library)) == ["The Beginning", "The End"]
+
+
+def test_other_files_of_a_book_are_supplements(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    put(library, "Dune/extra/map.png", b"x")
+    put(library, "Dune/notes.pdf", b"%PDF no more")
+    put(library, "Dune/.hidden", b"x")
+    put(library, "Dune/empty.txt", b"")
+    put(library, "Dune/dune.epub.cover.txt", b"x")
+    scan(library)
+    roles = {os.path.basename(f["filepath"]): f["file_role"] for f in library.rows("files")}
+    assert roles == {"dune.epub": "main", "map.png": "supplement", "notes.pdf": "supplement"}
+
+
+def test_a_supplement_belongs_to_the_nearest_book_above(library: Library) -> None:
+    put(library, "Author/stray.epub", epub("Stray"))
+    put(library, "Author/Dune/dune.epub", epub("Dune"))
+    put(library, "Author/Dune/scans/1.txt", b"x")
+    scan(library)
+    assert {t: sorted(names) for t, names in books(library).items()} == {
+        "Dune": ["1.txt", "dune.epub"],
+        "Stray": ["stray.epub"],
+    }
+
+
+def test_upper_case_extensions_count(library: Library) -> None:
+    put(library, "Dune/DUNE.EPUB", epub("Dune"))
+    assert scan(library).imported == 1
+    assert library.file()["file_type"] == "epub"
+
+
+def test_a_changed_file_is_read_again_and_the_rest_is_not(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    put(library, "Emma/emma.epub", epub("Emma"))
+    scan(library)
+    library.rewrite(1, epub("Dune, revised"))
+    report = scan(library)
+    assert (report.updated, report.unchanged) == (1, 1)
+    assert library.book()["title"] == "Dune, revised"
+
+
+def test_a_manual_value_survives_the_scan_of_a_changed_file(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    library.edit("books", title="Mine", title_source="manual")
+    library.rewrite(1, epub("Dune, revised"))
+    scan(library)
+    assert library.book()["title"] == "Mine"
+    assert scan(library, mode=Mode.REFRESH).updated == 1
+    assert library.book()["title"] == "Dune, revised"
+
+
+def test_a_moved_file_keeps_its_record(library: Library) -> None:
+    path = put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    library.edit("books", title="Mine", title_source="manual")
+    (library.root / "Herbert").mkdir()
+    shutil.move(path.parent, library.root / "Herbert" / "Dune")
+    report = scan(library)
+    assert (report.moved, report.imported, report.missing) == (1, 0, 0)
+    assert library.file()["filepath"] == str(library.root / "Herbert/Dune/dune.epub")
+    assert library.book()["filepath"] == str(library.root / "Herbert/Dune")
+    assert library.book()["title"] == "Mine"
+
+
+def test_a_move_can_be_undone(library: Library) -> None:
+    path = put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    before = library.content()
+    os.rename(path, library.root / "Dune" / "other.epub")
+    job_id = scan(library).job_id
+    assert job_id is not None
+    library.service.undo_job(job_id, BY)
+    assert library.content() == before
+
+
+def test_files_that_look_alike_are_not_taken_for_moved(library: Library) -> None:
+    data = epub("Dune")
+    one, two = put(library, "A/dune.epub", data), put(library, "B/dune.epub", data)
+    os.utime(two, ns=(os.stat(one).st_mtime_ns,) * 2)
+    scan(library)
+    shutil.move(one, library.root / "C.epub")
+    shutil.move(two, library.root / "D.epub")
+    assert scan(library).moved == 0
+
+
+def test_vanished_files_stay_until_they_are_pruned(library: Library) -> None:
+    path = put(library, "Dune/dune.epub", epub("Dune"))
+    put(library, "Emma/emma.epub", epub("Emma"))
+    scan(library)
+    path.unlink()
+    assert scan(library).missing == 1
+    assert len(library.rows("files")) == 2
+    assert scan(library, prune=True).removed == 1
+    assert [b["title"] for b in library.rows("books")] == ["Emma"]
+
+
+def test_an_empty_mount_removes_nothing(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    put(library, "Emma/emma.epub", epub("Emma"))
+    scan(library)
+    shutil.rmtree(library.root)
+    library.root.mkdir()
+    report = scan(library, prune=True)
+    assert (report.removed, report.failed) == (0, 2)
+    assert len(library.rows("files")) == 2
+
+
+def test_undo_of_a_scan_removes_what_it_made_and_no_file(library: Library) -> None:
+    before = library.content()
+    path = put(library, "Dune/dune.epub", epub("Dune", genres=("Sci-Fi",), series="Dune", publisher="Ace"))
+    job_id = scan(library).job_id
+    assert job_id is not None
+    library.service.undo_job(job_id, BY)
+    assert library.content() == before
+    assert path.exists()
+
+
+def test_a_file_added_to_a_known_book_speaks_for_it(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    library.edit("books", title="Mine", title_source="manual")
+    put(library, "Dune/dune.m4b", build_m4b(title="Dune (unabridged)", artist="Frank Herbert"))
+    assert scan(library).imported == 1
+    assert len(library.rows("books")) == 1
+    assert library.book()["title"] == "Mine"
+    assert library.authors() == ["Frank Herbert"]
+
+
+def test_covers_and_sidecars_are_written_and_an_image_that_is_there_is_taken(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune", cover=jpeg(20, 30)))
+    put(library, "Emma/emma.epub.cover.png", jpeg(5, 5))
+    put(library, "Emma/emma.epub", epub("Emma", cover=jpeg(20, 30)))
+    scan(library)
+    assert (library.root / "Dune/dune.epub.cover.jpg").read_bytes() == jpeg(20, 30)
+    assert (library.root / "Dune/Dune.metadata.json").exists()
+    assert (library.root / "Dune/dune.epub.metadata.json").exists()
+    names = {f["cover_image_filename"]: f["cover_source"] for f in library.rows("files")}
+    assert names == {"dune.epub.cover.jpg": "epub_metadata", "emma.epub.cover.png": "existing_cover"}
+
+
+def test_a_sidecar_of_a_former_library_outranks_the_file(library: Library) -> None:
+    put(library, "Dune/Dune.metadata.json", b'{"version": 1, "title": "From the sidecar"}')
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    assert (library.book()["title"], library.book()["title_source"]) == ("From the sidecar", "sidecar")
+
+
+def test_names_are_shared_whatever_their_case(library: Library) -> None:
+    put(library, "A/a.epub", epub("A", ("Ann Author",), genres=("Fiction",)))
+    put(library, "B/b.epub", epub("B", ("ANN AUTHOR",), genres=("fiction", "Fiction")))
+    scan(library)
+    assert len(library.rows("persons")) == 1
+    assert len(library.rows("genres")) == 1
+
+
+def test_one_book_that_can_not_be_written_does_not_stop_the_others(library: Library) -> None:
+    library.conn.execute(
+        "create trigger no before insert on authors "
+        "when (select title from books where id = new.book_id) = 'B' begin select raise(abort, 'no'); end"
+    )
+    for name in "abc":
+        put(library, f"{name}/{name}.epub", epub(name.upper()))
+    report = scan(library)
+    assert (report.imported, report.failed) == (2, 1)
+    titles = {b["title"] for b in library.rows("books")}
+    assert len(titles) == 2
+    assert {r[0] for r in library.conn.execute("select title from books_fts")} == titles
+
+
+def test_ctrl_c_leaves_whole_books_and_says_how_far_it_came(library: Library) -> None:
+    for number in range(30):
+        put(library, f"{number}/{number}.epub", epub(f"Book {number}"))
+
+    def interrupt(progress: Progress) -> None:
+        if progress.stage == "Reading" and progress.done == 10:
+            raise KeyboardInterrupt
+
+    report = scan(library, progress=interrupt)
+    done = len(library.rows("books"))
+    assert report.cancelled
+    assert report.imported == done == len(library.rows("books_fts")) == len(library.authors())
+    assert 9 <= done < 30
+    assert [j["state"] for j in library.rows("resync_jobs")] == ["cancelled"]
+    assert scan(library).imported == 30 - done
+
+
+def test_a_folder_of_a_library_is_not_added_again(library: Library) -> None:
+    put(library, "Sub/Dune/dune.epub", epub("Dune"))
+    options = ScanOptions((str(library.root / "Sub"),))
+    scan_library(library.conn, "library.db", options, library.settings, library.pool, BY, lambda _: None)
+    assert len(library.rows("library_paths")) == 1
+    assert len(library.rows("files")) == 1
+
+
+def test_folders_of_two_libraries_are_not_mixed(library: Library) -> None:
+    other = library.folder / "other"
+    other.mkdir()
+    library.add("libraries", name="Other", cover_aspect_ratio="book")
+    library.add("library_paths", library_id="2", filepath=str(other))
+    options = ScanOptions((str(library.root), str(other)))
+    with pytest.raises(BadRequest):
+        scan_library(library.conn, "x", options, library.settings, library.pool, BY, lambda _: None)
+
+
+def test_linked_folders_are_not_followed_and_links_out_are_refused(library: Library) -> None:
+    outside = library.folder / "outside"
+    outside.mkdir()
+    (outside / "secret.epub").write_bytes(epub("Secret"))
+    os.symlink(outside, library.root / "linked")
+    os.symlink(outside / "secret.epub", library.root / "link.epub")
+    report = scan(library)
+    assert (report.imported, report.failed) == (0, 1)
+
+
+def test_a_name_that_is_not_utf_8_is_stored_byte_for_byte(library: Library) -> None:
+    folder = os.path.join(os.fsencode(library.root), b"caf\xe9")
+    os.mkdir(folder)
+    library.write(os.path.join(folder, b"\xff.epub"), epub("Odd"))
+    assert scan(library).imported == 1
+    stored = library.conn.execute("select cast(filepath as blob) from files").fetchone()[0]
+    assert stored == os.path.join(folder, b"\xff.epub")
+    assert scan(library).unchanged == 1
+    assert library.run(table="files", pk=1).plan.changes == ()
+
+
+def test_search_finds_a_book_by_the_row_id_of_its_search_row(library: Library) -> None:
+    put(library, "a/a.epub", epub("Dune", ("Frank Herbert",)))
+    put(library, "b/b.epub", epub("Emma", ("Jane Austen",)))
+    scan(library)
+    rows = library.conn.execute(
+        "select title from books where id in (select rowid from books_fts where books_fts match 'austen')"
+    )
+    assert [r[0] for r in rows] == ["Emma"]
+
+
+def test_two_fresh_scans_give_one_library(library: Library, tmp_path: Path) -> None:
+    for name in "abcdefgh":
+        put(library, f"{name}/{name}.epub", epub(name, (f"Author {name}", "ann", "Ann"), genres=("X", "x")))
+    scan(library, grouping=Grouping.FOLDER)
+    for path in library.root.rglob("*.metadata.json"):
+        path.unlink()
+    again = open_library(str(tmp_path / "again.db"), create=True)
+    again.execute("begin")
+    create_library(again)
+    again.execute("commit")
+    options = ScanOptions((str(library.root),), library="Books")
+    scan_library(again, "again.db", options, library.settings, library.pool, BY, lambda _: None)
+    one = [tuple(r) for r in library.conn.execute("select title, sort_title from books order by title")]
+    assert [tuple(r) for r in again.execute("select title, sort_title from books order by title")] == one
+    again.close()
+
+
+def test_the_target_of_an_import_run_is_the_book(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    [run] = library.rows("resync_runs")
+    assert Target(run["target_table"], run["target_pk"]) == Target("books", 1)

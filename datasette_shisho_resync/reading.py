@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from .errors import FileError, FileRefused, LimitExceeded, UnreadableFile, UnsupportedFile
-from .files import cover_names, open_confined, read_companion, shown
+from .files import CompanionFolder, cover_names, open_confined, read_companion, shown
 from .model import (
     CoverImage,
     FileReading,
@@ -80,9 +80,20 @@ def is_unchanged(stat: FileStat, known: FileStat | None) -> bool:
 
 
 def _read_open(file: BinaryIO, stat: FileStat, request: ReadRequest, extensions: Extensions) -> FileReading:
-    warnings: list[str] = []
     parsed = _parsed(file, stat, request, extensions)
-    image, image_name = _image_beside(request, warnings.append)
+    with CompanionFolder(os.path.dirname(request.path), request.roots) as folder:
+        return _with_companions(parsed, stat, folder, request, extensions)
+
+
+def _with_companions(
+    parsed: ParsedFile,
+    stat: FileStat,
+    folder: CompanionFolder,
+    request: ReadRequest,
+    extensions: Extensions,
+) -> FileReading:
+    warnings: list[str] = []
+    image, image_name = _image_beside(folder, request, warnings.append)
     is_kept = image is not None and request.cover_if_changed and is_unchanged(stat, request.known)
     if request.with_cover and not is_kept:
         parsed = _with_cover(parsed, request, warnings.append)
@@ -96,8 +107,8 @@ def _read_open(file: BinaryIO, stat: FileStat, request: ReadRequest, extensions:
         enriched=_enriched(parsed, request, extensions, warnings.append),
         image=image,
         image_name=image_name,
-        sidecar=_sidecar(request.sidecar_path, request, warnings.append),
-        book_sidecar=_sidecar(request.book_sidecar_path, request, warnings.append),
+        sidecar=_sidecar(request.sidecar_path, folder, request, warnings.append),
+        book_sidecar=_sidecar(request.book_sidecar_path, folder, request, warnings.append),
         warnings=tuple(warnings),
     )
 
@@ -163,15 +174,13 @@ def _enricher_values(
     return values
 
 
-def _image_beside(request: ReadRequest, warn: Warn) -> tuple[CoverImage | None, str | None]:
+def _image_beside(
+    folder: CompanionFolder, request: ReadRequest, warn: Warn
+) -> tuple[CoverImage | None, str | None]:
     """Return the cover image beside the file, without its bytes, and its base name."""
-    folder = os.path.dirname(request.path)
     for name in _image_names(request):
-        path = os.path.join(folder, name)
-        if not os.path.lexists(path):  # cheaper than trying to open all six
-            continue
         try:
-            image = _read_image(path, request)
+            image = _read_image(folder, name, request)
         except FileError as error:
             warn(f"{error.message}.")
             continue
@@ -187,23 +196,26 @@ def _image_names(request: ReadRequest) -> tuple[str, ...]:
     return cover_names(request.path)
 
 
-def _read_image(path: str, request: ReadRequest) -> CoverImage | None:
-    from .parsers.image import read_cover
-
-    data = read_companion(path, request.roots, request.limits.max_cover_bytes)
+def _read_image(folder: CompanionFolder, name: str, request: ReadRequest) -> CoverImage | None:
+    data = folder.read(name, request.limits.max_cover_bytes)
     if data is None:
         return None
+    from .parsers.image import read_cover
+
+    path = os.path.join(folder.path, name)
     return replace(read_cover(data, shown(path), request.limits), data=b"")
 
 
-def _sidecar(path: str | None, request: ReadRequest, warn: Warn) -> SidecarReading | None:
+def _sidecar(
+    path: str | None, folder: CompanionFolder, request: ReadRequest, warn: Warn
+) -> SidecarReading | None:
     """Return the sidecar, None when there is none; one that can't be read is there all the same."""
     if path is None or not request.with_sidecars:
         return None
     from .parsers.sidecar import parse_sidecar
 
     try:
-        data = read_companion(path, request.roots, request.limits.max_sidecar_bytes)
+        data = _sidecar_bytes(path, folder, request)
         if data is None:
             return None
         sidecar = parse_sidecar(data, path, request.limits)
@@ -212,3 +224,11 @@ def _sidecar(path: str | None, request: ReadRequest, warn: Warn) -> SidecarReadi
     if sidecar.error:
         warn(f"{shown(path)}: the sidecar was left out: {sidecar.error}.")
     return sidecar
+
+
+def _sidecar_bytes(path: str, folder: CompanionFolder, request: ReadRequest) -> bytes | None:
+    """A book's sidecar may lie in another folder than its file."""
+    place, name = os.path.split(path)
+    if place == folder.path:
+        return folder.read(name, request.limits.max_sidecar_bytes)
+    return read_companion(path, request.roots, request.limits.max_sidecar_bytes)

@@ -17,8 +17,8 @@ from datasette_shisho_resync.errors import (
     UnknownRow,
     UnreadableFile,
 )
-from datasette_shisho_resync.files import PathMap
 from datasette_shisho_resync.fields import BY_NAME
+from datasette_shisho_resync.files import PathMap
 from datasette_shisho_resync.model import FileReading, Mode, ReadRequest, Reason, Target
 from datasette_shisho_resync.resync import Ask
 from datasette_shisho_resync.store.times import to_stored
@@ -368,6 +368,9 @@ class ChangesMeanwhile:
 
     def __init__(self, library: Library, times: int) -> None:
         self.library, self.times = library, times
+
+    def read(self, request: ReadRequest) -> FileReading:
+        return self.submit(request).result()
 
     def submit(self, request: ReadRequest) -> Future[FileReading]:
         if self.times:

@@ -4,7 +4,7 @@ Knows paths and bytes only, never SQLite, formats or fields. Paths are `str` as 
 makes them: a byte that is not UTF-8 is a surrogate escape.
 """
 
-from .confine import open_confined, read_companion
+from .confine import CompanionFolder, open_confined, read_companion
 from .guard import RootEvidence, judge_missing, similar_sibling
 from .mapping import PathMap, checked_roots, shared_roots
 from .names import COVER_MIMES, cover_name, cover_names, find_cover, is_companion, shown
@@ -12,6 +12,7 @@ from .write import replace_file, replace_files
 
 __all__ = [
     "COVER_MIMES",
+    "CompanionFolder",
     "PathMap",
     "RootEvidence",
     "checked_roots",

@@ -45,6 +45,65 @@ def open_confined(path: str, roots: Sequence[str]) -> BinaryIO:
         raise
 
 
+class CompanionFolder:
+    """The folder of a media file, resolved and checked once for all covers and sidecars in it.
+
+    >>> with CompanionFolder("/books/dune", ["/books"]) as folder:
+    ...     folder.read("dune.epub.metadata.json", max_bytes=1_000_000)
+    """
+
+    def __init__(self, path: str, roots: Sequence[str]) -> None:
+        """Raises FileRefused when the folder lies outside the roots, OSError when it can't be opened."""
+        self.path = path
+        self._roots = roots
+        resolved, real_roots = resolve_confined(path, roots)
+        self._descriptor = os.open(resolved, _FLAGS | os.O_DIRECTORY)
+        try:
+            check_descriptor(self._descriptor, resolved, path, real_roots)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def __enter__(self) -> CompanionFolder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        os.close(self._descriptor)
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is anything of this base name."""
+        return self._status(name) is not None
+
+    def read(self, name: str, max_bytes: int) -> bytes | None:
+        """Return what `read_companion` does for a base name in this folder."""
+        found = self._status(name)
+        if found is None:
+            return None
+        if not stat.S_ISREG(found.st_mode):  # a link may be fine, the rest is refused there
+            return read_companion(os.path.join(self.path, name), self._roots, max_bytes)
+        try:
+            descriptor = os.open(name, _FLAGS, dir_fd=self._descriptor)
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise FileRefused(shown(os.path.join(self.path, name)), "is not a regular file")
+                data = file.read(max_bytes + 1)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return None
+            raise UnreadableFile(shown(os.path.join(self.path, name)), reason_of(error)) from error
+        return _bounded(data, os.path.join(self.path, name), max_bytes)
+
+    def _status(self, name: str) -> os.stat_result | None:
+        if os.path.basename(name) != name or "\0" in name:
+            raise FileRefused(shown(name), "is not the name of a file")
+        try:
+            return os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return None
+            raise UnreadableFile(shown(os.path.join(self.path, name)), reason_of(error)) from error
+
+
 def read_companion(path: str, roots: Sequence[str], max_bytes: int) -> bytes | None:
     """Return the content of a cover or sidecar, None when there is none.
 
@@ -59,6 +118,10 @@ def read_companion(path: str, roots: Sequence[str], max_bytes: int) -> bytes | N
         if error.errno in _ABSENT:
             return None
         raise UnreadableFile(shown(path), reason_of(error)) from error
+    return _bounded(data, path, max_bytes)
+
+
+def _bounded(data: bytes, path: str, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise LimitExceeded(shown(path), f"is larger than {max_bytes:,} bytes")
     return data

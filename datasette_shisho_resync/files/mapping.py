@@ -12,7 +12,7 @@ _SYSTEM_FOLDERS = (
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr",
     "/var/run", "/System", "/private/etc", "/private/var/run",
 )  # fmt: skip
-_ALLOWED_BELOW = ("/run/media",)  # where desktops mount removable disks
+_ALLOWED_BELOW = ("/run/media", "/dev/shm")  # where desktops mount removable disks; a disk in memory
 _ALLOWED_ONLY_BELOW = ("/root", "/var", "/private", "/private/var")  # containers keep media below them
 
 

@@ -38,6 +38,8 @@ _MAIN_TYPES = frozenset({"epub", "cbz", "m4b", "pdf"})
 class Reader(Protocol):
     """Whoever reads files: a `workers.WorkerPool`."""
 
+    def read(self, request: ReadRequest) -> FileReading: ...
+
     def submit(self, request: ReadRequest) -> Future[FileReading]: ...
 
 
@@ -132,6 +134,9 @@ class Gathering:
 
     def _read(self, files: Sequence[FileRow]) -> None:
         requests = read_requests(self.ask.mode, self.brief, files, self.settings)
+        if len(requests) == 1:  # the usual case: no other thread need wake up for it
+            self._note(files[0], requests[0], self.reader.read(requests[0]))
+            return
         futures = [self.reader.submit(request) for request in requests]
         for file, request, future in zip(files, requests, futures, strict=True):
             self._note(file, request, future.result())
@@ -186,7 +191,7 @@ class Gathering:
             if file.is_main or file.id in self.readings:
                 continue
             [request] = read_requests(self.ask.mode, self.brief, [replace(file, role="main")], self.settings)
-            reading = self.reader.submit(request).result()
+            reading = self.reader.read(request)
             if reading.status is FileStatus.OK:
                 self.readings[file.id] = in_stored_form(reading, file.path, self.settings)
                 return file

@@ -86,7 +86,7 @@ def _cover_again(service: Service, brief: Brief, pending: Pending) -> bytes | No
         service.settings.limits,
         with_sidecars=False,
     )
-    reading = service.reader.submit(request).result()
+    reading = service.reader.read(request)
     cover = reading.parsed.cover if reading.status is FileStatus.OK and reading.parsed else None
     return cover.data if isinstance(cover, CoverImage) and cover.sha256 == pending.sha256 else None
 

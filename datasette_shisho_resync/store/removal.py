@@ -76,6 +76,8 @@ def references(conn: sqlite3.Connection) -> tuple[Reference, ...]:
 
 def doomed_rows(conn: sqlite3.Connection, roots: Sequence[tuple[str, int]]) -> tuple[DoomedRow, ...]:
     """Return everything that goes with the given (table, id) rows, children before parents."""
+    if not roots:
+        return ()
     known = references(conn)
     seen: set[tuple[str, int, str | None]] = set()
     ordered: list[DoomedRow] = []

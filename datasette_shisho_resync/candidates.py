@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from .fields import BOOK_FIELDS, FIELDS, FILE_FIELDS
+from .files import COVER_MIMES
 from .model import (
     BookRow,
     CoverImage,
@@ -32,6 +34,7 @@ from .values import is_empty
 _BOOK_NAMES = frozenset(f.name for f in BOOK_FIELDS)
 _FILE_NAMES = frozenset(f.name for f in FILE_FIELDS)
 _METADATA = tuple(f.name for f in FIELDS if f.name not in ("sort_title", "cover"))
+_metadata_of = attrgetter(*_METADATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,24 @@ def file_layers(
     if parsed:
         layers.append(Layer(parsed.source, embedded_values(parsed, row), shown_path))
     if circumstances.mode is not Mode.RESET:  # Shisho's reset asks no plugin either
-        layers.extend(replace(layer, path=shown_path) for layer in reading.enriched)
+        layers.extend(_enriched_layer(layer, circumstances, shown_path) for layer in reading.enriched)
     layers.extend(_cover_layers(reading, parsed, stored_cover, circumstances, shown_path))
     if circumstances.sidecars_count:
         layers.extend(sidecar_layer(reading.sidecar, seen_sidecars, _FILE_NAMES))
     return tuple(layers)
+
+
+def _enriched_layer(layer: Layer, circumstances: Circumstances, shown_path: str) -> Layer:
+    values = dict(layer.values)
+    if not _is_cover(values.get("cover"), circumstances):
+        values.pop("cover", None)
+    return replace(layer, values=values, path=shown_path)
+
+
+def _is_cover(value: Value, circumstances: Circumstances) -> bool:
+    """Tell whether an image can become a cover: its bytes are there, and a name for their kind."""
+    is_image = isinstance(value, CoverImage) and value.data and value.mime in COVER_MIMES.values()
+    return bool(is_image) and circumstances.write_covers
 
 
 def supplement_layers(row: FileRow, *, shown_path: str) -> tuple[Layer, ...]:
@@ -129,12 +145,8 @@ def path_layer(
 
 
 def _present(parsed: ParsedFile) -> dict[str, Value]:
-    found = {}
-    for name in _METADATA:
-        value = getattr(parsed, name)
-        if not is_empty(value):
-            found[name] = value
-    return found
+    values = zip(_METADATA, _metadata_of(parsed), strict=True)
+    return {name: value for name, value in values if not (value is None or value == "" or value == ())}
 
 
 def _comic_numbered(parsed: ParsedFile, row: FileRow) -> ParsedFile:
@@ -183,7 +195,7 @@ def _cover_layers(
     Import and scan prefer the image that is there; refresh and reset the one in the file. Scan
     replaces a cover only if the file changed and the cover came from it.
     """
-    embedded = parsed.cover if parsed and circumstances.write_covers else None
+    embedded = parsed.cover if parsed and _is_cover(parsed.cover, circumstances) else None
     beside = reading.image
     if circumstances.mode is Mode.SCAN:
         if stored.value is None and beside is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from .fields import Field, Kind
+from .fields import FIELDS, Field, Kind
 from .model import CoverImage, Identifier, Identities, SeriesEntry, Value
 from .normalize.identifiers import merged_identifiers, normalize_identifier
 from .normalize.numbers import is_valid_group
@@ -24,7 +24,7 @@ def comparison_key(field: Field, value: Value, identities: Identities) -> Hashab
     """Return what two equal values of this field have in common."""
     if is_empty(value):
         return None
-    keyed = _KEYS.get(field.kind)
+    keyed = _KEYED.get(field.name)
     return keyed(field, value, identities) if keyed else value
 
 
@@ -60,6 +60,11 @@ _KEYS: dict[Kind, Callable[[Field, Any, Identities], Hashable]] = {
     ),
     Kind.COVER: lambda field, value, identities: value.sha256 if isinstance(value, CoverImage) else value,
 }
+_KEYED = {field.name: _KEYS[field.kind] for field in FIELDS if field.kind in _KEYS}
+_NAMING = frozenset(
+    {Kind.AUTHORS, Kind.PEOPLE, Kind.TERMS, Kind.SERIES, Kind.PUBLISHER, Kind.IDENTIFIERS}
+)  # those that are not stored as they come
+_AS_THEY_COME = frozenset(field.name for field in FIELDS if field.kind not in _NAMING)
 
 
 def prepared(field: Field, value: Any, stored: Any, identities: Identities, *, keep_numbers: bool) -> Value:
@@ -67,6 +72,8 @@ def prepared(field: Field, value: Any, stored: Any, identities: Identities, *, k
 
     Differs from Shisho: duplicates are found by the row that a name means, before anything is written.
     """
+    if field.name in _AS_THEY_COME:
+        return value  # type: ignore[no-any-return]
     if field.kind is Kind.AUTHORS:
         authors = [
             replace(a, name=identities.spelling("persons", a.name), role=a.role or None) for a in value

@@ -146,7 +146,10 @@ def _decide(record: Record, field: Field, stored: Stored, mode: Mode, identities
         return decision(
             False, Reason.SIDECAR_ECHO if echoed else Reason.EMPTY_CANDIDATE, stored.value, source
         )
-    differs = comparison_key(field, winner.value, identities) != stored_key
+    if stored_key is None:
+        differs = not is_empty(winner.value)
+    else:
+        differs = comparison_key(field, winner.value, identities) != stored_key
     new_source = winner.source if differs else _source_of_same(field, winner, stored, identities)
     changes, reason = judge(mode, differs=differs, new_source=new_source, stored_source=source)
     if changes:

@@ -21,7 +21,8 @@ def book_sidecar(values: Values, identities: Identities) -> BookSidecar:
         subtitle=get("subtitle"),
         description=get("description"),
         authors=tuple(
-            SidecarPerson(a.name, identities.sort_name("persons", a.name), a.role) for a in get("authors") or ()
+            SidecarPerson(author.name, identities.sort_name("persons", author.name), author.role)
+            for author in get("authors") or ()
         ),
         series=tuple(_series(s, identities) for s in get("series") or ()),
         genres=tuple(sorted(get("genres") or ())),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from .fields import BY_NAME, Kind
@@ -30,6 +31,7 @@ ROLES = frozenset(
 
 _T = TypeVar("_T")
 _PLACES = ("start_page", "start_timestamp_ms", "href")
+_places_of = attrgetter(*_PLACES)
 _LARGEST_INTEGER = 2**63 - 1  # what a database column can hold
 _LARGEST_EXACT = 2**53
 
@@ -42,6 +44,8 @@ def is_empty(value: Value) -> bool:
 def to_json(value: Value) -> Any:
     """Return the value as JSON can hold it, lists in the shape of design 5.2."""
     if isinstance(value, tuple):
+        if value and isinstance(value[0], Chapter):
+            return [chapter_to_json(chapter) for chapter in value]
         return [_entry_to_json(entry) for entry in value]
     if isinstance(value, date):
         return value.isoformat()[:10]
@@ -66,8 +70,7 @@ def _entry_to_json(entry: str | Author | SeriesEntry | Identifier | Chapter) -> 
 def chapter_to_json(chapter: Chapter) -> dict[str, Any]:
     """Return a chapter and those below it, absent keys left out."""
     found: dict[str, Any] = {"title": chapter.title}
-    for place in _PLACES:
-        value = getattr(chapter, place)
+    for place, value in zip(_PLACES, _places_of(chapter), strict=True):
         if value is not None:
             found[place] = value
     if chapter.children:

@@ -8,12 +8,14 @@ from datasette_shisho_resync.candidates import (
     Circumstances,
     book_sidecar_layer,
     file_layers,
+    identity_of,
     is_unchanged,
     stored_cover,
     supplement_layers,
 )
 from datasette_shisho_resync.model import (
     EMPTY,
+    Author,
     BookRow,
     CoverImage,
     FileReading,
@@ -168,6 +170,40 @@ def test_a_file_without_a_cover(mode: Mode, stored: Stored, expected: list[Cover
 def test_a_cover_that_may_not_be_written_is_not_offered() -> None:
     found = layers(cover=INSIDE, circumstances={"write_covers": False})
     assert not [layer for layer in found.values() if "cover" in layer.values]
+
+
+@pytest.mark.parametrize(
+    ("image", "write_covers", "expected"),
+    [
+        (INSIDE, True, True),
+        (INSIDE, False, False),
+        (BESIDE, True, False),
+        (CoverImage("odd", "image/tiff", 1, 1, data=b"x"), True, False),
+    ],
+)
+def test_a_cover_needs_bytes_and_a_kind_that_has_a_name(
+    image: CoverImage, write_covers: bool, expected: bool
+) -> None:
+    enriched = (Layer("plugin:p", {"cover": image, "genres": ("G",)}),)
+    found = layers(cover=image, enriched=enriched, circumstances={"write_covers": write_covers})
+    assert ("cover" in found["plugin:p"].values) is expected
+    assert found["plugin:p"].values["genres"] == ("G",)
+
+
+@pytest.mark.parametrize(
+    ("parsed", "expected"),
+    [
+        (ParsedFile("epub_metadata", title="T", authors=(Author("A"),)), ("T", "A", None)),
+        (ParsedFile("epub_metadata"), ("Folder", "Ann", None)),
+        (None, ("Folder", "Ann", None)),
+        (ParsedFile("e", title="T", series=(SeriesEntry("S"),)), ("T", "Ann", SeriesEntry("S"))),
+    ],
+)
+def test_a_new_file_finds_its_book_by_title_author_and_series(
+    parsed: ParsedFile | None, expected: object
+) -> None:
+    reading = FileReading("x", FileStatus.OK, parsed=parsed)
+    assert identity_of(reading, row(), BOOK, root_level=False) == expected
 
 
 def test_a_supplement_is_named_after_its_file() -> None:

@@ -63,7 +63,7 @@ ALLOWED = {
     "decide": {"model", "fields", "normalize", "values", "sources", "comparison"},
     "files": {"model", "errors"},
     "parsers": {"model", "errors", "normalize", "sources", "values", "files"},
-    "candidates": {"model", "fields", "normalize", "values", "sources", "parsers"},
+    "candidates": {"model", "fields", "normalize", "values", "sources", "parsers", "files"},
 }
 
 

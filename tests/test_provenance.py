@@ -14,14 +14,14 @@ from datasette.app import Datasette
 from library import Library, changed, epub
 
 from datasette_shisho_resync.fields import FIELDS, Field, Kind
-from datasette_shisho_resync.provenance import our_own_write
+from datasette_shisho_resync.provenance import our_own_write, tracked_write
 from datasette_shisho_resync.store.schema import create_library, open_library
 
 EPUB = "epub_metadata"
 ROOT = {"id": "root"}
 PLUGIN = "datasette-shisho-resync"
 
-NEW_VALUES: dict[Kind, object] = {
+NEW_VALUES: dict[Kind, Any] = {
     Kind.TEXT: "New",
     Kind.DATE: "2020-01-01 00:00:00+00:00",
     Kind.BOOLEAN: 1,
@@ -32,7 +32,7 @@ NEW_VALUES: dict[Kind, object] = {
 }
 SCALARS = [field for field in FIELDS if not field.is_list]
 LISTS = [field for field in FIELDS if field.is_list]
-LINKS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+LINKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     # A row that is there, and one to add; `update` below takes what differs.
     "authors": ({"person_id": 1, "sort_order": 1}, {"person_id": 2, "sort_order": 2}),
     "narrators": ({"person_id": 1, "sort_order": 1}, {"person_id": 2, "sort_order": 2}),
@@ -68,7 +68,7 @@ def fill(conn: sqlite3.Connection) -> None:
         for table in ("genres", "tags", "publishers"):
             add(table, library_id=1, name=name)
         add("books", **sources("books"), library_id=1, filepath=f"/b/{number}", title="T", sort_title="T")
-        file: dict[str, object] = {"book_id": number, "filepath": f"/b/{number}/a", "file_type": "epub"}
+        file: dict[str, Any] = {"book_id": number, "filepath": f"/b/{number}/a", "file_type": "epub"}
         file |= {"publisher_id": 1, "page_count": 3, "cover_image_filename": "a.jpg", "cover_page": 0}
         add("files", **sources("files"), library_id=1, **file)
     for field in LISTS:
@@ -214,7 +214,7 @@ async def test_the_row_that_an_update_returns_has_its_new_source(shelf: Path) ->
     ],
 )
 async def test_what_is_no_edit_or_names_its_source_stays_as_it_is(
-    shelf: Path, table: str, columns: dict[str, object]
+    shelf: Path, table: str, columns: dict[str, Any]
 ) -> None:
     async with opened(shelf) as site:
         await site.update(table, **columns)
@@ -249,7 +249,7 @@ async def test_a_value_that_a_person_empties_is_manual(shelf: Path) -> None:
     ],
 )
 async def test_a_renamed_entity_is_an_edit_of_what_names_it(
-    shelf: Path, table: str, columns: dict[str, object], expected: set[str]
+    shelf: Path, table: str, columns: dict[str, Any], expected: set[str]
 ) -> None:
     async with opened(shelf) as site:
         await site.update(table, **columns)
@@ -276,23 +276,32 @@ async def test_a_deleted_entity_is_an_edit_of_what_named_it(
 # --- lists ----------------------------------------------------------------------------------------
 
 
+async def insert_link(site: Site, link: str, owner: str, columns: dict[str, Any]) -> None:
+    await site.post(f"{link}/-/insert", {"row": {owner: 1, **columns}})
+
+
+async def update_link(site: Site, link: str, owner: str, columns: dict[str, Any]) -> None:
+    await site.update(link, **{name: value for name, value in columns.items() if name != "source"})
+
+
+async def delete_link(site: Site, link: str, owner: str, columns: dict[str, Any]) -> None:
+    await site.post(f"{link}/1/-/delete", {})
+
+
 @pytest.mark.asyncio
-@pytest.mark.parametrize("way", ["insert", "update", "delete"])
-@pytest.mark.parametrize("field", LISTS, ids=lambda field: field.name)
-async def test_a_changed_list_becomes_manual(shelf: Path, field: Field, way: str) -> None:
-    link = str(field.link_table)
-    _, new = LINKS[link]
+@pytest.mark.parametrize(
+    ("change", "also"),
+    [(insert_link, set()), (update_link, {"file_identifiers.1.source"}), (delete_link, set())],
+)
+async def test_a_changed_list_becomes_manual(shelf: Path, change: Any, also: set[str]) -> None:
+    expected: set[str] = set()
     async with opened(shelf) as site:
-        if way == "insert":
-            await site.post(f"{link}/-/insert", {"row": {field.owner_column: 1, **new}})
-        elif way == "update":
-            await site.update(link, **{k: v for k, v in new.items() if k != "source"})
-        else:
-            await site.post(f"{link}/1/-/delete", {})
-    expected = {manual_name(field)}
-    if (link, way) == ("file_identifiers", "update"):
-        expected.add("file_identifiers.1.source")
-    assert site.manual() == expected
+        for field in LISTS:
+            link = str(field.link_table)
+            await change(site, link, field.owner_column, LINKS[link][1])
+            expected.add(manual_name(field))
+            assert site.manual() - also == expected
+    assert also <= site.manual()
 
 
 @pytest.mark.asyncio
@@ -561,6 +570,24 @@ async def test_a_rollback_that_brings_triggers_of_an_older_schema_back_is_notice
     assert site.manual() == {"files.1.url_source"}
 
 
+@pytest.mark.asyncio
+async def test_an_edit_that_cannot_be_marked_is_stored_all_the_same(
+    shelf: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with sqlite3.connect(shelf) as conn:
+        conn.execute(
+            "create trigger frozen before update of title_source on books "
+            "begin select raise(abort, 'no'); end"
+        )
+    conn.close()
+    async with opened(shelf) as site:
+        await site.update("books", title="New")
+        await site.update("books", subtitle="New")
+    assert site.value("books", "title") == "New"
+    assert site.manual() == {"books.1.subtitle_source"}
+    assert "not marked as manual" in caplog.text
+
+
 # --- changed schemas ------------------------------------------------------------------------------
 
 
@@ -664,6 +691,13 @@ async def test_the_setting_turns_it_off(shelf: Path) -> None:
         await site.update("books", title="New")
         assert await site.triggers() == 0
     assert site.manual() == set()
+
+
+@pytest.mark.asyncio
+async def test_datasettes_own_database_is_left_alone(shelf: Path) -> None:
+    async with opened(shelf) as site:
+        assert tracked_write(site.datasette, "shelf")
+        assert tracked_write(site.datasette, "__INTERNAL__") is None
 
 
 @pytest.mark.asyncio

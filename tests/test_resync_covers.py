@@ -19,7 +19,7 @@ def covered(book: Library) -> Library:
 
 def image(library: Library) -> bytes:
     """Return the cover that the row names."""
-    return (library.file_path().parent / library.file()["cover_image_filename"]).read_bytes()
+    return library.file_path().with_name(library.file()["cover_image_filename"]).read_bytes()
 
 
 def test_the_first_scan_extracts_the_cover(covered: Library) -> None:

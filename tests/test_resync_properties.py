@@ -145,8 +145,8 @@ def test_a_preview_is_the_run_and_writes_nothing(make: Any, world: World) -> Non
 @given(world=WORLDS)
 def test_scan_never_changes_what_a_person_set(make: Any, world: World) -> None:
     library: Library = make(world)
-    manual = {"title_source": "manual", "author_source": "manual", "genre_source": "manual"}
-    library.edit("books", subtitle_source="manual", sort_title_source="manual", **manual)
+    manual = ("title_source", "author_source", "genre_source", "subtitle_source", "sort_title_source")
+    library.edit("books", 1, **dict.fromkeys(manual, "manual"))
     before = library.book(), library.authors(), library.genres()
     library.scan()
     for column in ("title", "sort_title", "subtitle", *manual):

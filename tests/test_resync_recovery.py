@@ -15,7 +15,7 @@ RED, BLUE = png(3, 4, "red"), png(3, 4, "blue")
 class CrashingService(Service):
     """Ends after the commit, before it has written a file."""
 
-    def _finish(self, done: object) -> list[str]:  # type: ignore[override]
+    def _finish(self, done: object) -> list[str]:
         raise KeyboardInterrupt
 
 

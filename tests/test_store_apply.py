@@ -25,6 +25,7 @@ from datasette_shisho_resync.store.history import Entry, forget_runs, keep_blob,
 from datasette_shisho_resync.store.pending import note_sidecars
 from datasette_shisho_resync.store.schema import library_schema
 from datasette_shisho_resync.store.snapshot import load_snapshot
+from datasette_shisho_resync.store.waiting import WaitingRows
 
 NOW = "2026-01-02 03:04:05+00:00"
 
@@ -40,7 +41,7 @@ def write(library: Library, field: str, value: Value, source: str | None = "epub
     schema = library_schema(library.conn)
     snapshot = load_snapshot(library.conn, schema, find_brief(library.conn, Target("books", 1)), [1], ())
     entities = EntityRows.of(library.conn, schema, 1, NOW, snapshot.identities)
-    writing = Writing(library.conn, schema, entities, NOW, {1: "a.cover.png"})
+    writing = Writing(library.conn, schema, entities, NOW, {1: "a.cover.png"}, WaitingRows(library.conn))
     table = BY_NAME[field].level.value
     change = Change(table, 1, field, None, None, value, source, Reason.NEW_VALUE)
     return apply_changes(writing, snapshot, [change])

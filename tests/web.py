@@ -62,9 +62,7 @@ class Client:
             self.path(table, pk), actor=actor, json=body, headers=dict(headers or {})
         )
 
-    async def form(
-        self, path: str, data: Mapping[str, Any], actor: Mapping[str, Any] | None = ROOT
-    ) -> Any:
+    async def form(self, path: str, data: Mapping[str, Any], actor: Mapping[str, Any] | None = ROOT) -> Any:
         """POST a form as a browser does."""
         return await self.ds.client.post(path, data=dict(data), actor=actor)
 

@@ -17,7 +17,7 @@ from ..parsers.filename import is_excluded_supplement, is_supplement_name
 from ..store.library import KnownFile, LibraryRow, known_files
 from ..store.times import from_stored, to_stored
 from .grouping import is_split, sort_stem
-from .importing import Supplement
+from .new_book import Supplement
 from .options import Grouping, ScannedFile
 from .walk import Folder, FoundFile, describe, walk
 

@@ -78,7 +78,8 @@ class Identity:
 
 def folded(name: str) -> str:
     """Return the key under which SQLite's NOCASE sees two names as one: ASCII letters only."""
-    return name.strip().translate(_ASCII_LOWER)
+    stripped = name.strip()
+    return stripped.lower() if stripped.isascii() else stripped.translate(_ASCII_LOWER)
 
 
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}

@@ -9,7 +9,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ..store.schema import create_history, library_schema
@@ -17,6 +17,8 @@ from .watches import INSERTED, Consequence, Touch, Watch, watches
 
 _PREFIX = "resync_touch"
 _OURS_SQL = "select name from sqlite_temp_master where type = 'trigger' and name glob ?"
+
+_NOT_MARKED = "What was edited in this write is not marked as manual"
 
 _log = logging.getLogger(__name__)
 _here = threading.local()
@@ -43,7 +45,7 @@ class Tracking:
     """
 
     def __init__(self) -> None:
-        self._schema_version = -1
+        self._versions = (-1, -1)  # of the schema in the file, and of the temporary one with our triggers
         self._groups: tuple[tuple[Watch, ...], ...] = ()  # the triggers call them by number
         self._conn: sqlite3.Connection | None = None  # while a write goes on
         self._before: dict[tuple[Watch, int], State] = {}
@@ -70,30 +72,34 @@ class Tracking:
     def _prepare(self, conn: sqlite3.Connection) -> None:
         """Make the triggers when the schema changed or they are gone: with their table, or by a rollback."""
         try:
-            version = conn.execute("pragma main.schema_version").fetchone()[0]
-            if version != self._schema_version or not self._is_installed(conn):
-                self._install(conn, version)
+            versions = _schema_versions(conn)
+            if versions == self._versions or self._is_installed(conn, versions[0]):
+                self._versions = versions
+            else:
+                self._install(conn, versions[0])
         except sqlite3.Error:
-            _log.warning("What this write edits is not marked as manual", exc_info=True)
+            _log.warning(_NOT_MARKED, exc_info=True)
 
-    def _is_installed(self, conn: sqlite3.Connection) -> bool:
-        if not self._groups:
-            return True
-        # The version is in the name: a rollback brings triggers of an older schema back.
-        found = conn.execute(_OURS_SQL, (f"{_PREFIX}_{self._schema_version}_*",)).fetchall()
-        return len(found) == len(self._groups)
+    def _is_installed(self, conn: sqlite3.Connection, version: int) -> bool:
+        """Tell whether only other temporary things came or went.
+
+        The version is in the names, because a rollback may bring the triggers of an older schema back.
+        """
+        found = conn.execute(_OURS_SQL, (f"{_PREFIX}_{version}_*",)).fetchall()
+        return version == self._versions[0] and len(found) == len(self._groups)
 
     def _install(self, conn: sqlite3.Connection, version: int) -> None:
         for row in conn.execute(_OURS_SQL, (f"{_PREFIX}_*",)).fetchall():
             conn.execute(f"drop trigger temp.{row[0]}")
         schema = library_schema(conn)
         found = {} if schema.missing else watches(schema)
-        self._schema_version, self._groups = version, tuple(found.values())
+        self._groups = tuple(found.values())
         if found:
             conn.create_function("resync_touch", 2, self._touch)
             conn.create_function("resync_inserted", 2, self._inserted)
         for group, touch in enumerate(found):
             conn.execute(_trigger_sql(f"{_PREFIX}_{version}_{group}", group, touch))
+        self._versions = _schema_versions(conn)
 
     def _touch(self, group: int, pk: object) -> None:
         """Note what is stored, the first time in a write. Called by triggers: it may read, but not write."""
@@ -119,7 +125,7 @@ class Tracking:
                 conn.execute("begin immediate")
                 self._settle(conn)
         except sqlite3.Error:
-            _log.warning("What this write edited is not marked as manual", exc_info=True)
+            _log.warning(_NOT_MARKED, exc_info=True)
 
     def _settle(self, conn: sqlite3.Connection) -> None:
         self._conn = None  # what is written from here on is no edit
@@ -127,10 +133,29 @@ class Tracking:
         for (watch, pk), before in self._before.items():
             for consequence in _consequences(watch, before, _state(conn, watch, pk)):
                 due.setdefault(consequence, []).append(pk)
+        if due:
+            _carry_out(conn, due)
+
+
+def _carry_out(conn: sqlite3.Connection, due: Mapping[Consequence, list[int]]) -> None:
+    """Run the statements, all or none: a trigger of somebody else may refuse them."""
+    conn.execute("savepoint resync_manual")
+    try:
         if any(consequence.is_mark for consequence in due):
             create_history(conn)
         for consequence, pks in due.items():
             conn.execute(consequence.sql, (json.dumps(pks),))
+    except sqlite3.Error:
+        conn.execute("rollback to resync_manual")
+        _log.warning(_NOT_MARKED, exc_info=True)
+    conn.execute("release resync_manual")
+
+
+def _schema_versions(conn: sqlite3.Connection) -> tuple[int, int]:
+    main, temporary = (
+        conn.execute(f"pragma {name}.schema_version").fetchone()[0] for name in ("main", "temp")
+    )
+    return main, temporary
 
 
 def _trigger_sql(name: str, group: int, touch: Touch) -> str:

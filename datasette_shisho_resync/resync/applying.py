@@ -32,6 +32,7 @@ from ..store.schema import LibrarySchema, create_history, exact_text, library_sc
 from ..store.search import index_book, index_series, unindex_book
 from ..store.snapshot import load_brief, series_of_book
 from ..store.times import from_stored, now
+from ..store.waiting import WaitingRows
 from .companions import (
     Companion,
     covers_to_write,
@@ -163,7 +164,7 @@ def _write_rows(
     """Change and remove rows, keep the series' search rows right; returns the history entries."""
     brief, snapshot = gathered.brief, planned.snapshot
     entities = EntityRows.of(conn, schema, brief.library_id, timestamp, snapshot.identities)
-    writing = Writing(conn, schema, entities, timestamp, cover_names)
+    writing = Writing(conn, schema, entities, timestamp, cover_names, WaitingRows(conn))
     series_before = _series_ids(conn, schema, brief)
     if brief.book is not None and any(d.table == "books" for d in planned.doomed):
         unindex_book(conn, schema, brief.book.id)

@@ -41,22 +41,25 @@ from ..store.history import Entry, keep_blob
 from ..store.pending import COVER, SIDECAR, add_pending, note_sidecars
 from ..store.schema import LibrarySchema
 from ..store.sidecars import load_book_sidecar, load_file_sidecar
+from ..store.waiting import WaitingRows
 from ..values import is_empty
 from .gathering import readable_roots
 
 
 @dataclass(frozen=True)
 class Companion:
-    """A file to write: `path` in stored form; `old` is what it holds now, None when it is not there."""
+    """A file to write: `path` in stored form; `old` is what it holds now, None when it is not there;
+    `known_sha256` that of `data` where somebody knows it already."""
 
     path: str
     kind: str
     data: bytes
     old: bytes | None
+    known_sha256: str | None = None
 
     @cached_property
     def sha256(self) -> str:
-        return sha256_of(self.data)
+        return self.known_sha256 or sha256_of(self.data)
 
     @cached_property
     def old_sha256(self) -> str | None:
@@ -195,7 +198,7 @@ def covers_to_write(
         path = os.path.join(os.path.dirname(brief.file(change.pk).path), cover_names[change.pk])
         old = present_bytes(path, brief.roots, settings)
         if old != change.new.data:
-            covers.append(Companion(path, COVER, change.new.data, old))
+            covers.append(Companion(path, COVER, change.new.data, old, change.new.sha256))
     return covers
 
 
@@ -207,13 +210,17 @@ def present_bytes(path: str, roots: Sequence[str], settings: Settings) -> bytes 
         return None
 
 
-def record_companions(
-    conn: sqlite3.Connection,
-    run_id: int,
-    companions: Sequence[Companion],
-) -> list[int]:
+def record_companions(conn: sqlite3.Connection, run_id: int, companions: Sequence[Companion]) -> list[int]:
     """Note files as pending for a run; returns the rows' ids in the order given."""
-    return add_pending(conn, run_id, [(c.path, c.kind, c.sha256, c.old_sha256) for c in companions])
+    rows = WaitingRows(conn)
+    pending = note_companions(rows, run_id, companions)
+    rows.flush()
+    return pending
+
+
+def note_companions(rows: WaitingRows, run_id: int, companions: Sequence[Companion]) -> list[int]:
+    """Do the same with rows that wait."""
+    return add_pending(rows, run_id, [(c.path, c.kind, c.sha256, c.old_sha256) for c in companions])
 
 
 def replaced_entries(

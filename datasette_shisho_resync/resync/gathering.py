@@ -279,6 +279,8 @@ def in_stored_form(reading: FileReading, path: str, settings: Settings) -> FileR
             return None
         return replace(sidecar, path=settings.path_map.stored(sidecar.path))
 
+    if path == reading.path and reading.sidecar is None and reading.book_sidecar is None:
+        return reading
     return replace(
         reading,
         path=path,

@@ -5,9 +5,8 @@ Every function returns the history entries of what it wrote. Nothing is decided 
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -36,6 +35,7 @@ from .removal import DoomedRow, remove_rows
 from .schema import LibrarySchema, sql_text
 from .snapshot import load_list
 from .times import date_to_stored, to_stored
+from .waiting import WaitingRows
 
 MARK = ".mark"
 
@@ -49,6 +49,7 @@ class Writing:
     entities: EntityRows
     timestamp: str
     cover_names: Mapping[int, str]  # file id -> base name of the cover image that the run will leave
+    rows: WaitingRows  # of lists; flushed by `replace_list`, else by the caller
 
 
 def apply_changes(writing: Writing, snapshot: Snapshot, changes: Sequence[Change]) -> list[Entry]:
@@ -154,9 +155,11 @@ def replace_list(writing: Writing, field: Field, owner_id: int, value: Any, sour
     """Delete a list's rows and insert the new ones: together with the source, or not at all."""
     writing.conn.execute(f"delete from {field.link_table} where {field.owner_column} = ?", (owner_id,))
     insert_list(writing, field, owner_id, value or (), source)
+    writing.rows.flush()
 
 
 def insert_list(writing: Writing, field: Field, owner_id: int, value: Any, source: str | None) -> None:
+    """Add a list's rows to those that wait."""
     insert = _INSERTERS[field.kind]
     insert(writing, field, owner_id, value, source)
 
@@ -164,15 +167,12 @@ def insert_list(writing: Writing, field: Field, owner_id: int, value: Any, sourc
 def _insert_authors(
     writing: Writing, field: Field, owner_id: int, value: Sequence[Author], source: str | None
 ) -> None:
-    writing.conn.executemany(
-        "insert into authors (book_id, person_id, sort_order, role) values (?, ?, ?, ?)",
+    id_of = writing.entities.id_of
+    writing.rows.add(
+        "authors",
+        ("book_id", "person_id", "sort_order", "role"),
         [
-            (
-                owner_id,
-                writing.entities.id_of("persons", a.name, source, sort_hint=a.sort_name),
-                order,
-                a.role,
-            )
+            (owner_id, id_of("persons", a.name, source, sort_hint=a.sort_name), order, a.role)
             for order, a in enumerate(value, 1)
         ],
     )
@@ -181,12 +181,11 @@ def _insert_authors(
 def _insert_people(
     writing: Writing, field: Field, owner_id: int, value: Sequence[str], source: str | None
 ) -> None:
-    writing.conn.executemany(
-        "insert into narrators (file_id, person_id, sort_order) values (?, ?, ?)",
-        [
-            (owner_id, writing.entities.id_of("persons", name, source), order)
-            for order, name in enumerate(value, 1)
-        ],
+    id_of = writing.entities.id_of
+    writing.rows.add(
+        "narrators",
+        ("file_id", "person_id", "sort_order"),
+        [(owner_id, id_of("persons", name, source), order) for order, name in enumerate(value, 1)],
     )
 
 
@@ -194,73 +193,65 @@ def _insert_terms(
     writing: Writing, field: Field, owner_id: int, value: Sequence[str], source: str | None
 ) -> None:
     assert field.entity is not None
-    writing.conn.executemany(
-        f"insert into {field.link_table} (book_id, {field.entity.id_column}) values (?, ?)",
-        [(owner_id, writing.entities.id_of(field.entity.table, name, source)) for name in value],
+    assert field.link_table is not None
+    table, id_of = field.entity.table, writing.entities.id_of
+    writing.rows.add(
+        field.link_table,
+        ("book_id", field.entity.id_column),
+        [(owner_id, id_of(table, name, source)) for name in value],
     )
 
 
 def _insert_series(
     writing: Writing, field: Field, owner_id: int, value: Sequence[SeriesEntry], source: str | None
 ) -> None:
-    optional = [
-        c for c in ("series_number_end", "series_number_unit") if writing.schema.has("book_series", c)
-    ]
-    columns = ["book_id", "series_id", "sort_order", "series_number", *optional]
+    id_of, has = writing.entities.id_of, writing.schema.has
+    optional = tuple(c for c in ("series_number_end", "series_number_unit") if has("book_series", c))
+    rows = []
     for order, entry in enumerate(value, 1):
-        series_id = writing.entities.id_of("series", entry.name, source)
         extra = {"series_number_end": entry.number_end, "series_number_unit": entry.unit}
-        values = (owner_id, series_id, order, entry.number, *(extra[c] for c in optional))
-        writing.conn.execute(
-            f"insert into book_series ({', '.join(columns)}) values ({', '.join('?' * len(columns))})", values
-        )
+        series_id = id_of("series", entry.name, source)
+        rows.append((owner_id, series_id, order, entry.number, *(extra[c] for c in optional)))
+    writing.rows.add("book_series", ("book_id", "series_id", "sort_order", "series_number", *optional), rows)
 
 
 def _insert_identifiers(
     writing: Writing, field: Field, owner_id: int, value: Sequence[Identifier], source: str | None
 ) -> None:
-    writing.conn.executemany(
-        """
-        insert into file_identifiers (created_at, updated_at, file_id, type, value, source)
-        values (?, ?, ?, ?, ?, ?)
-        """,
-        [(writing.timestamp, writing.timestamp, owner_id, i.type, i.value, source or "") for i in value],
+    timestamp = writing.timestamp
+    writing.rows.add(
+        "file_identifiers",
+        ("created_at", "updated_at", "file_id", "type", "value", "source"),
+        [(timestamp, timestamp, owner_id, i.type, i.value, source or "") for i in value],
     )
 
 
 def _insert_chapters(
     writing: Writing, field: Field, owner_id: int, value: Sequence[Chapter], source: str | None
 ) -> None:
-    _insert_chapter_level(writing, owner_id, None, value)
+    writing.rows.add("chapters", _CHAPTER_COLUMNS, list(_chapter_rows(writing, owner_id, None, value)))
 
 
-def _insert_chapter_level(
+_CHAPTER_COLUMNS = (
+    *("id", "created_at", "updated_at", "file_id", "parent_id", "sort_order"),
+    *("title", "start_page", "start_timestamp_ms", "href"),
+)
+
+
+def _chapter_rows(
     writing: Writing, file_id: int, parent_id: int | None, chapters: Sequence[Chapter]
-) -> None:
-    """Insert siblings in one statement, then the levels below them."""
-    rows = [[c.title, c.start_page, c.start_timestamp_ms, c.href] for c in chapters]
-    writing.conn.execute(
-        """
-        insert into chapters (
-            created_at, updated_at, file_id, parent_id, sort_order, title,
-            start_page, start_timestamp_ms, href
-        )
-        select ?1, ?1, ?2, ?3, key, json_extract(value, '$[0]'), json_extract(value, '$[1]'),
-            json_extract(value, '$[2]'), json_extract(value, '$[3]')
-        from json_each(?4)
-        order by key
-        """,
-        (writing.timestamp, file_id, parent_id, json.dumps(rows)),
-    )
-    if not any(c.children for c in chapters):
-        return
-    ids = writing.conn.execute(
-        "select id from chapters where file_id = ? and parent_id is ? order by sort_order",
-        (file_id, parent_id),
-    ).fetchall()
-    for (row_id,), chapter in zip(ids, chapters, strict=True):
-        if chapter.children:
-            _insert_chapter_level(writing, file_id, row_id, chapter.children)
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of siblings, then those of the levels below them."""
+    timestamp, next_id = writing.timestamp, writing.rows.next_id
+    parents = []
+    for order, c in enumerate(chapters):
+        row_id = next_id("chapters")
+        place = (c.title, c.start_page, c.start_timestamp_ms, c.href)
+        yield (row_id, timestamp, timestamp, file_id, parent_id, order, *place)
+        if c.children:
+            parents.append((row_id, c.children))
+    for row_id, children in parents:
+        yield from _chapter_rows(writing, file_id, row_id, children)
 
 
 _INSERTERS: dict[Kind, Callable[[Writing, Field, int, Any, str | None], None]] = {

@@ -17,6 +17,7 @@ from ..errors import UnknownRow
 from ..model import Target
 from .schema import sql_text
 from .times import now
+from .waiting import WaitingRows
 
 _BYTES = "$hex"
 
@@ -73,33 +74,34 @@ def record_run(
 
 def record_header(conn: sqlite3.Connection, header: RunHeader, *, changed: int, removed: int) -> int:
     """Write a run without entries; returns its id."""
-    run_id = conn.execute(
-        """
-        insert into resync_runs (
-            job_id, started_at, finished_at, actor, via, target_table, target_pk,
-            mode, plan, changed, kept, removed, failed, undo_of
-        )
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        """,
-        (
-            header.job_id,
-            header.started_at or now(),
-            now(),
-            header.actor,
-            header.via,
-            header.target.table,
-            header.target.pk,
-            header.mode,
-            header.plan,
-            changed,
-            header.kept,
-            removed,
-            header.failed,
-            header.undo_of,
-        ),
-    ).lastrowid
-    assert run_id is not None
+    rows = WaitingRows(conn)
+    run_id = add_header(rows, header, changed=changed, removed=removed)
+    rows.flush()
     return run_id
+
+
+def add_header(rows: WaitingRows, header: RunHeader, *, changed: int, removed: int) -> int:
+    """Add a run without entries to rows that wait; returns its id."""
+    finished_at = now()
+    return rows.insert(
+        "resync_runs",
+        {
+            "job_id": header.job_id,
+            "started_at": header.started_at or finished_at,
+            "finished_at": finished_at,
+            "actor": header.actor,
+            "via": header.via,
+            "target_table": header.target.table,
+            "target_pk": header.target.pk,
+            "mode": header.mode,
+            "plan": header.plan,
+            "changed": changed,
+            "kept": header.kept,
+            "removed": removed,
+            "failed": header.failed,
+            "undo_of": header.undo_of,
+        },
+    )
 
 
 def record_entries(conn: sqlite3.Connection, entries: Sequence[tuple[int, Entry]]) -> None:
@@ -131,7 +133,7 @@ def record_entries(conn: sqlite3.Connection, entries: Sequence[tuple[int, Entry]
 def as_cell(value: Any) -> Any:
     """Return what a history cell holds: structures as JSON, undecodable text as its bytes."""
     if isinstance(value, (dict, list, tuple)):
-        return json.dumps(value, default=_encoded, separators=(",", ":"))
+        return _encode(value)
     return sql_text(value) if isinstance(value, str) else value
 
 
@@ -139,6 +141,9 @@ def _encoded(value: object) -> object:
     if isinstance(value, bytes):
         return {_BYTES: value.hex()}
     raise TypeError(type(value).__name__)
+
+
+_encode = json.JSONEncoder(default=_encoded, separators=(",", ":")).encode
 
 
 def from_cell(text: str) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from .schema import sql_text
 from .times import now
+from .waiting import WaitingRows
 
 COVER, SIDECAR = "cover", "sidecar"
 
@@ -27,21 +28,16 @@ class Pending:
 
 
 def add_pending(
-    conn: sqlite3.Connection, run_id: int, files: Sequence[tuple[str, str, str, str | None]]
+    rows: WaitingRows, run_id: int, files: Sequence[tuple[str, str, str, str | None]]
 ) -> list[int]:
     """Note files, (path, kind, sha256, old_sha256), as still to be written; returns the rows' ids."""
-    if not files:
-        return []
-    last = conn.execute("select coalesce(max(id), 0) from resync_pending").fetchone()[0]
-    ids = list(range(last + 1, last + 1 + len(files)))
-    conn.executemany(
-        """
-        insert into resync_pending (id, run_id, path, kind, sha256, old_sha256)
-        values (?, ?, cast(? as text), ?, ?, ?)
-        """,
-        [(i, run_id, sql_text(path), *rest) for i, (path, *rest) in zip(ids, files, strict=True)],
-    )
-    return ids
+    return [
+        rows.insert(
+            "resync_pending",
+            {"run_id": run_id, "path": path, "kind": kind, "sha256": sha256, "old_sha256": old_sha256},
+        )
+        for path, kind, sha256, old_sha256 in files
+    ]
 
 
 def load_pending(conn: sqlite3.Connection) -> tuple[Pending, ...]:

@@ -20,8 +20,9 @@ from ..store.history import Entry, Run
 from ..values import is_empty
 from .asking import Wish
 from .display import Cell, list_cells, shown_cell
-from .history import entry_cells, row_of, row_text
+from .history import entry_cells, row_of
 from .library import WebLibrary
+from .removals import Names, removal_groups
 from .words import (
     BUTTONS,
     EXPLAIN,
@@ -58,6 +59,7 @@ def confirm_page(
     wish: Wish,
     plan: Plan,
     visible: frozenset[str],
+    names: Names,
     notice: str | None,
 ) -> dict[str, Any]:
     target = plan.target
@@ -78,7 +80,7 @@ def confirm_page(
         "offered": [group["field"] for group in groups],
         "is_whole": bool(plan.removals) or any(c.field == ROLE for c in plan.changes),
         "promoted": [row_name(c.table, c.pk) for c in plan.changes if c.field == ROLE],
-        "removals": _removals(plan.removals, visible),
+        "removals": removal_groups(plan.removals, names, visible),
         "kept": kept,
         "files": _files(plan),
         "warnings": [sendable(w) for w in plan.warnings],
@@ -152,26 +154,6 @@ def _groups(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(groups, key=lambda group: not group["is_lost"])
 
 
-def _removals(removals: Sequence[Change], visible: frozenset[str]) -> list[dict[str, Any]]:
-    """Return every row that goes, by table: books and files first, then what hangs on them."""
-    order = {"books": 0, "files": 1}
-    ordered = sorted(removals, key=lambda c: (order.get(c.table, 2), c.table, c.pk))
-    found = []
-    for table, group in groupby(ordered, key=lambda c: c.table):
-        is_hidden = table not in visible and table in order
-        rows = [{"name": row_name(c.table, c.pk), "text": "" if is_hidden else _row_text(c)} for c in group]
-        found.append({"table": table, "is_main": table in order, "rows": rows})
-    return found
-
-
-def _row_text(change: Change) -> str:
-    if not isinstance(change.old, RowImage):
-        return ""
-    row = dict(change.old.columns)
-    text, path = row_text(row), row.get("filepath")
-    return f"{text} — {sendable(path)}" if path and sendable(path) != text else text
-
-
 def _files(plan: Plan) -> list[dict[str, Any]]:
     return [
         {
@@ -240,11 +222,11 @@ def undo_page(library: WebLibrary, run: Run) -> dict[str, Any]:
         "run": run.id,
         "run_url": library.datasette.urls.row(library.name, "resync_runs", str(run.id)),
         "label": UNDO,
-        "mode": run.mode,
+        "mode": shown(run.mode),
         "fields": [_undone_field(e) for e in fields],
         "back": [_undone_row(e.table, e.pk, row_of(e.old)) for e in rows if e.old is not None],
         "gone": [_undone_row(e.table, e.pk, row_of(e.new)) for e in rows if e.old is None],
-        "others": [{"row": row_name(e.table, e.pk), "field": e.field} for e in others],
+        "others": [{"row": shown(row_name(e.table, e.pk)), "field": shown(e.field)} for e in others],
     }
 
 

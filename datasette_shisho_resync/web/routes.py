@@ -25,6 +25,7 @@ from .history import may_undo, run_entries
 from .library import WebLibrary
 from .pages import confirm_page, explain_page, undo_page
 from .redaction import without_values
+from .removals import names_of
 from .serving import Call, serve
 from .state import state_of
 from .telling import tell_resync, tell_undo
@@ -133,7 +134,8 @@ async def _confirm(
     call: Call, place: Place, wish: Wish, plan: Plan, *, notice: str | None = None, status: int = 200
 ) -> Response:
     visible = await place.visible(call.actor)
-    context = confirm_page(place.library, place.brief, wish, plan, visible, notice)
+    names = await names_of(place.library, plan.removals)
+    context = confirm_page(place.library, place.brief, wish, plan, visible, names, notice)
     return await call.page("shisho_resync_confirm.html", context, status)
 
 
@@ -160,7 +162,7 @@ async def _post_json(call: Call) -> Response:
     finally:
         await visible
     if call.request.args.get("_message") and outcome.deleted:
-        _flash(call, resync_message(outcome))
+        call.flash(resync_message(outcome))
     return call.answer(without_values(outcome_to_json(outcome), place.target, await visible))
 
 
@@ -192,9 +194,7 @@ async def _post_form(call: Call) -> Response:
         outcome = await _run(call, place, wish, "web")
     except StalePlan as error:
         return await _confirm_again(call, place, wish, f"{error.message} This is the plan as it is now.")
-    _flash(call, resync_message(outcome))
-    for warning in outcome.warnings:
-        call.datasette.add_message(call.request, warning, call.datasette.WARNING)
+    call.flash(resync_message(outcome), outcome.warnings)
     return _redirect(_url_after(place, outcome))
 
 
@@ -214,10 +214,6 @@ def _url_after(place: Place, outcome: Outcome) -> str:
 
 def _redirect(url: str) -> Response:
     return Response.redirect(url, status=303)
-
-
-def _flash(call: Call, message: str) -> None:
-    call.datasette.add_message(call.request, message, call.datasette.INFO)
 
 
 # --- explain and cover ------------------------------------------------------------------------
@@ -253,9 +249,14 @@ async def _undoable(call: Call) -> tuple[WebLibrary, Run]:
     return library, await may_undo(library, call.actor, lambda: _row_id(call, library))
 
 
+async def _visible_tables(call: Call, library: WebLibrary) -> frozenset[str]:
+    tables = [t for t in TABLES if await may_view(call.datasette, call.actor, library.name, t)]
+    return frozenset(tables)
+
+
 async def _show_undo(call: Call) -> Response:
     library, run = await _undoable(call)
-    if not await may_view(call.datasette, call.actor, library.name, run.target.table):
+    if not await _visible_tables(call, library) >= set(TABLES):  # a run on either writes both
         raise Forbidden("Permission denied: need view-table")
     await library.check_undo(run.id)
     if call.is_json:
@@ -271,11 +272,9 @@ async def _post_undo(call: Call) -> Response:
     undone = await library.undo(run.id, By("api" if call.is_json else "web", call.actor_id), call.request)
     await tell_undo(library, call.actor, undone)
     if call.is_json:
-        tables = [t for t in TABLES if await may_view(call.datasette, call.actor, library.name, t)]
-        return call.answer(without_values(undone_to_json(undone), run.target, frozenset(tables)))
-    _flash(call, undo_message(undone))
-    for warning in undone.warnings:
-        call.datasette.add_message(call.request, warning, call.datasette.WARNING)
+        visible = await _visible_tables(call, library)
+        return call.answer(without_values(undone_to_json(undone), run.target, visible))
+    call.flash(undo_message(undone), undone.warnings)
     is_back = await library.read(_row_exists(run.target))
     urls = call.datasette.urls
     if is_back:

@@ -6,7 +6,7 @@ The shell's one catch-all is here. No message of an unforeseen error, no traceba
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,12 @@ class Call:
         """Render a page of ours, which no other site may put into a frame."""
         body = await self.datasette.render_template(template, dict(context), request=self.request)
         return Response.html(body, status=status, headers=dict(_UNFRAMED))
+
+    def flash(self, message: str, warnings: Iterable[str] = ()) -> None:
+        """Leave a message, and warnings, for the next page."""
+        self.datasette.add_message(self.request, message, self.datasette.INFO)
+        for warning in warnings:
+            self.datasette.add_message(self.request, sendable(warning), self.datasette.WARNING)
 
     def answer(self, answer: Mapping[str, Any], status: int = 200) -> Response:
         return Response.json(answer, status=status)
@@ -131,7 +137,7 @@ def _error_context(call: Call, error: ResyncError) -> dict[str, Any]:
     return {
         "error": sendable(error.message),
         "status": error.status,
-        "would_remove": error.would_remove if isinstance(error, RootUnavailable) else (),
-        "fields": error.fields if isinstance(error, UndoConflict) else (),
+        "would_remove": sendable(error.would_remove) if isinstance(error, RootUnavailable) else (),
+        "fields": sendable(error.fields) if isinstance(error, UndoConflict) else (),
         "confirm_url": f"?mode={call.request.args.get('mode')}&confirm_missing=1" if is_missing else None,
     }

@@ -77,9 +77,9 @@ class WebState:
         """Return the library's tables, looked at again when they changed. Raises NotALibrary."""
         version: int = conn.execute("pragma main.schema_version").fetchone()[0]
         known = self._schemas.get(database)
-        if known is None or known[0] != version or conn.in_transaction:
+        if known is None or known[0] != version:
             known = (version, library_schema(conn))
-            if not conn.in_transaction:
+            if not conn.in_transaction:  # what is rolled back may leave its number to other tables
                 self._schemas[database] = known
         known[1].require()
         return known[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..files import shown
 from ..model import Mode, Outcome, Reason
 from ..resync import Undone
 
@@ -74,8 +75,8 @@ def source_in_words(source: str | None) -> str:
     if not source:
         return ""
     if source.startswith("plugin:"):
-        return f"plugin {source[len('plugin:') :]}"
-    return _SOURCES.get(source, source)
+        return f"plugin {shown(source[len('plugin:') :])}"
+    return _SOURCES.get(source, shown(source))
 
 
 def resync_message(outcome: Outcome) -> str:

@@ -157,7 +157,8 @@ class UndoCheck:
         if row is not None:
             return {int(row[0])}
         removed = self.removed.get("files", ())
-        return {row["book_id"] for row in removed if row.get("id") == target.pk and "book_id" in row}
+        found = (row.get("book_id") for row in removed if row.get("id") == target.pk)
+        return {book_id for book_id in found if isinstance(book_id, int)}
 
     def _changed_since(self, entry: Entry) -> Iterator[str]:
         name = f"{entry.table}.{entry.pk}.{entry.field}"

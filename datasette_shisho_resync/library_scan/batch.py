@@ -1,0 +1,254 @@
+"""Writes units in batches, one transaction each: a unit is whole or not there at all.
+
+What goes wrong in a batch is found by doing it again unit by unit, for the rows of a whole batch are
+inserted together. Covers and sidecars are written by a thread while the next batch is made.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from ..errors import ResyncError
+from ..model import FileReading, FileStatus, Mode, Plan, Target
+from ..resync import Ask, Gathered, Service, apply_run
+from ..resync.applying import Applied
+from ..resync.gathering import in_stored_form
+from .books import BookFinder
+from .importing import Imported, Importer
+from .job import Job
+from .new_book import NewFile
+from .options import ScannedFile
+from .survey import ImportUnit
+from .tally import Mark, Tally
+from .units import Readings, Unit, Update
+
+_BATCH_BOOKS = 100
+_BATCH_COVER_BYTES = 64 * 1024**2
+_FAILURES = (ResyncError, sqlite3.IntegrityError)
+
+
+@dataclass(slots=True)
+class BatchWriter:
+    """Writes what was read. `close` it in any case."""
+
+    service: Service
+    importer: Importer
+    job: Job
+    tally: Tally
+    mode: Mode
+    _units: list[tuple[Unit, Readings]] = field(default_factory=list)  # those of this batch
+    _done: list[Imported | Applied] = field(default_factory=list)
+    _cover_bytes: int = 0
+    _is_whole: bool = True
+    _mark: Mark | None = None  # the tally before this batch
+    _changes_before: int = 0
+    _forgotten: list[int] = field(default_factory=list)
+    _has_new_job: bool = False
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _writing: Future[list[str]] | None = None
+    _written: list[int] = field(default_factory=list)  # pending rows of the files that `_writing` writes
+
+    @property
+    def conn(self) -> sqlite3.Connection:
+        return self.service.conn
+
+    def write(self, unit: Unit, readings: Readings) -> None:
+        """Write one unit, and the batch when it is full. What can't be written is in the tally."""
+        if self._mark is None:
+            self._mark = self.tally.mark()
+        self._is_whole = False
+        try:
+            self._write(unit, readings)
+        except _FAILURES:
+            self._units.append((unit, readings))
+            self._write_one_by_one()
+        else:
+            self._units.append((unit, readings))
+        self._is_whole = True
+        self._cover_bytes += sum(map(_cover_bytes, readings.values()))
+        if len(self._done) >= _BATCH_BOOKS or self._cover_bytes > _BATCH_COVER_BYTES:
+            self.commit()
+
+    def commit(self) -> None:
+        """End a batch, if there is one."""
+        self._is_whole = False
+        try:
+            self._commit()
+        except _FAILURES:
+            self._write_one_by_one()
+            self._commit()
+        self._is_whole = True
+
+    def finish(self) -> None:
+        """Commit what is whole, also after an interruption, and wait until all files are written."""
+        if not self._is_whole and self.conn.in_transaction:
+            self._write_one_by_one()
+        self.commit()
+        self._await_writing()
+
+    def close(self) -> None:
+        """Leave no transaction open."""
+        if self.conn.in_transaction:
+            self.conn.execute("rollback")
+        self._thread.shutdown()
+
+    # --- one unit -----------------------------------------------------------------------------
+
+    def _write(self, unit: Unit, readings: Readings) -> None:
+        if isinstance(unit, Update):
+            self._update(unit, readings)
+        else:
+            self._import(unit, readings)
+
+    def _import(self, unit: ImportUnit, readings: Readings) -> None:
+        for book in self._books.books(unit, self._new_files(unit, readings)):
+            self._begin()
+            imported = self.importer.import_book(book)
+            self._done.append(imported)
+            supplements = {s.path for s in book.supplements}
+            for path, file_id in imported.file_ids.items():
+                status = "supplement" if path in supplements else "imported"
+                self.tally.note(ScannedFile(path, status, file_id, imported.book_id))
+
+    @property
+    def _books(self) -> BookFinder:
+        return BookFinder(self.importer, self.service.settings.path_map)
+
+    def _new_files(self, unit: ImportUnit, readings: Readings) -> list[NewFile]:
+        """Return what could be read, and note the rest."""
+        files = []
+        for found in unit.files:
+            reading = readings[found.path]
+            path = self.service.settings.path_map.stored(found.path)
+            if reading.status is not FileStatus.OK:
+                self.tally.note(ScannedFile(path, "error", error=reading.error))
+                continue
+            self.tally.warnings.extend(reading.warnings)
+            files.append(NewFile(found, path, in_stored_form(reading, path, self.service.settings)))
+        return files
+
+    def _update(self, unit: Update, readings: Readings) -> None:
+        """Resync one book with what was read; a file that vanished meanwhile is left for later."""
+        brief, settings = unit.gathered.brief, self.service.settings
+        here = {f.id: readings[settings.path_map.here(f.path)] for f in brief.files if f.is_main}
+        present = {
+            f.id: in_stored_form(here[f.id], f.path, settings)
+            for f in brief.files
+            if f.id in here and here[f.id].status is not FileStatus.MISSING
+        }
+        failed = {i: r for i, r in present.items() if r.status is not FileStatus.OK}
+        changed: set[int] = set()
+        if len(failed) < len(present):
+            changed = self._resync(unit, Gathered(brief, present))
+        for row in unit.changed:
+            if row.id in failed:
+                self.tally.note(ScannedFile(row.path, "error", row.id, row.book_id, failed[row.id].error))
+            elif row.id in changed:
+                self.tally.note(ScannedFile(row.path, "updated", row.id, row.book_id))
+            elif row.id in present:
+                self.tally.counts["unchanged"] += 1
+
+    def _resync(self, unit: Update, gathered: Gathered) -> set[int]:
+        """Returns the files that count as updated."""
+        self._begin()
+        self.importer.flush()
+        ask = Ask(Target("books", unit.book_id), self.mode)
+        service = self.service
+        applied = apply_run(self.conn, service.schema, ask, gathered, service.settings, self.job.by)
+        self._done.append(applied)
+        self.tally.warnings.extend(applied.outcome.warnings)
+        return _changed_files(applied.outcome.plan, self.mode, unit)
+
+    # --- transactions -------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Start a batch's transaction with the first thing that may be written."""
+        if self.conn.in_transaction:
+            return
+        self.conn.execute("begin immediate")
+        self._forgotten = list(self.service.written)
+        self.service.forget_written()
+        self._has_new_job = self.job.start()
+        self._changes_before = self.conn.total_changes
+
+    def _commit(self) -> None:
+        if self.conn.in_transaction:
+            self.importer.finish()
+            if self._has_new_job and self.conn.total_changes == self._changes_before:
+                self._roll_back()  # the books are as they should be, and a job that did nothing is no news
+            else:
+                self.conn.execute("commit")
+        self._has_new_job = False
+        self._units, self._mark, self._cover_bytes = [], None, 0
+        self._await_writing()
+        if self._done:
+            done, self._done = self._done, []
+            self._written = [pending for d in done for pending in d.pending]
+            self._writing = self._thread.submit(self._write_files, done)
+
+    def _roll_back(self) -> None:
+        self.conn.execute("rollback")
+        self.importer.forget()
+        self.service.written.extend(self._forgotten)
+        if self._has_new_job:
+            self.job.forget()
+
+    def _write_one_by_one(self) -> None:
+        """Write the units of this batch again, each on its own, so that what fails takes nothing with it."""
+        if self.conn.in_transaction:
+            self._roll_back()
+        assert self._mark is not None
+        self.tally.rewind(self._mark)
+        self._done.clear()
+        self._begin()
+        for unit, readings in self._units:
+            self._write_alone(unit, readings)
+
+    def _write_alone(self, unit: Unit, readings: Readings) -> None:
+        mark, done = self.tally.mark(), len(self._done)
+        self.conn.execute("savepoint unit")
+        try:
+            self._write(unit, readings)
+            self.importer.finish()
+        except _FAILURES as error:
+            self.conn.execute("rollback to unit")
+            self.importer.forget()
+            self.tally.rewind(mark)
+            del self._done[done:]
+            self._note_failed(unit, error)
+        self.conn.execute("release unit")
+
+    def _note_failed(self, unit: Unit, error: Exception) -> None:
+        reason = error.message if isinstance(error, ResyncError) else str(error)
+        paths = [f.path for f in (unit.files if isinstance(unit, ImportUnit) else unit.changed)]
+        for path in paths:
+            self.tally.note(ScannedFile(self.service.settings.path_map.stored(path), "error", error=reason))
+
+    # --- files --------------------------------------------------------------------------------
+
+    def _write_files(self, done: Sequence[Imported | Applied]) -> list[str]:
+        roots = self.importer.library.paths
+        return [warning for d in done for warning in self.service.write(d.companions, roots)]
+
+    def _await_writing(self) -> None:
+        if self._writing is not None:
+            self.tally.warnings.extend(self._writing.result())
+            self.service.written.extend(self._written)
+            self._writing = None
+
+
+def _cover_bytes(reading: FileReading) -> int:
+    embedded = reading.parsed.cover if reading.parsed else None
+    return sum(len(image.data) for image in (embedded, reading.image) if image is not None)
+
+
+def _changed_files(plan: Plan, mode: Mode, unit: Update) -> set[int]:
+    """Return the files that count as updated: in scan those that changed on disk, else those whose record
+    or book the plan changes."""
+    if mode is Mode.SCAN:
+        return {row.id for row in unit.changed}
+    changed = {c.pk for c in plan.changes if c.table == "files"}
+    return {row.id for row in unit.changed} if any(c.table == "books" for c in plan.changes) else changed

@@ -1,0 +1,74 @@
+"""Groups the files that were read in one unit into books. Writes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..candidates import identity_of
+from ..files import PathMap
+from ..model import BookRow
+from .grouping import organized_path, part_keys
+from .importing import Importer
+from .new_book import NewBook, NewFile
+from .survey import ImportUnit, as_supplement
+from .walk import FoundFile
+
+
+@dataclass(frozen=True, slots=True)
+class BookFinder:
+    """Finds the books of a unit; `importer` knows what is in the library already."""
+
+    importer: Importer
+    path_map: PathMap
+
+    def books(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[NewBook]:
+        """Yield the books that a unit's readable files make; each is to be imported before the next."""
+        if not unit.is_split:
+            yield from self._folder_book(unit, files)
+            return
+        groups: dict[str, list[NewFile]] = {}
+        for file, book_path in self._book_paths(unit, files):
+            groups.setdefault(book_path, []).append(file)
+        for book_path, members in groups.items():
+            ordered = _in_order(members)
+            named = [s for s in unit.supplements if self._is_named_after(s, ordered)]
+            supplements = tuple(as_supplement(s, self.path_map) for s in named)
+            yield NewBook(book_path, ordered, supplements, root_level=True)
+
+    def _folder_book(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[NewBook]:
+        """A folder that is one book; where nothing of it is known or read, its supplements wait."""
+        path = self.path_map.stored(unit.folder.path)
+        if not files and self.importer.book_at(path) is None:
+            return
+        supplements = [as_supplement(s, self.path_map) for s in unit.supplements]
+        unknown = tuple(s for s in supplements if not self.importer.has_file(s.path))
+        yield NewBook(path, _in_order(files), unknown, root_level=False)
+
+    def _book_paths(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[tuple[NewFile, str]]:
+        """Return each file's book path in a folder that does not stand for one book."""
+        library_id = self.importer.library.id
+        folder = self.path_map.stored(unit.folder.path)
+        place = BookRow(0, library_id, folder)
+        parts = part_keys(
+            {
+                f.found.name: f.reading.parsed.title if f.reading.parsed else None
+                for f in files
+                if f.found.file_type == "m4b"
+            }
+        )
+        for file in files:
+            row = file.row(library_id)
+            title, author, series = identity_of(file.reading, row, place, root_level=True)
+            title = parts.get(file.found.name, title)
+            yield file, organized_path(folder, title, author, series, row.file_type)
+
+    def _is_named_after(self, file: FoundFile, mains: Sequence[NewFile]) -> bool:
+        stems = [os.path.splitext(f.found.name)[0] for f in mains]
+        path = self.path_map.stored(file.path)
+        return any(file.name.startswith(stem) for stem in stems) and not self.importer.has_file(path)
+
+
+def _in_order(files: Sequence[NewFile]) -> tuple[NewFile, ...]:
+    return tuple(sorted(files, key=lambda f: (f.found.file_type, f.path)))

@@ -1,0 +1,47 @@
+"""The row that tells of a scan: made by the first transaction that has something to write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..model import Mode
+from ..resync import By, Service
+from ..store.history import finish_job, start_job
+from ..store.schema import create_history
+
+
+@dataclass(slots=True)
+class Job:
+    """`id` is None until there is a row; `by` names it in the history of what the scan does."""
+
+    service: Service
+    mode: Mode
+    by: By
+    id: int | None = None
+
+    def start(self) -> bool:
+        """Make the row in the caller's transaction, unless it is there; returns whether it was made."""
+        if self.id is not None:
+            return False
+        conn = self.service.conn
+        if not self.service.schema.has_history:
+            create_history(conn)
+        self.id = start_job(conn, "scan", self.mode.value, self.by.actor)
+        self.by = replace(self.by, job_id=self.id)
+        return True
+
+    def forget(self) -> None:
+        """Know nothing of a row whose transaction was rolled back."""
+        self.id = None
+        self.by = replace(self.by, job_id=None)
+
+    def finish(self, state: str, counts: Mapping[str, int], errors: Sequence[object]) -> None:
+        """Close the row, if there is one."""
+        job_id = self.id
+        if job_id is not None:
+            self.service.transaction(lambda: self._close(job_id, state, counts, errors))
+
+    def _close(self, job_id: int, state: str, counts: Mapping[str, int], errors: Sequence[object]) -> None:
+        self.service.forget_written()
+        finish_job(self.service.conn, job_id, state, counts, errors)

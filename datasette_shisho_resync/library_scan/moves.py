@@ -1,0 +1,124 @@
+"""Files that lie elsewhere than their rows say: found by their bytes, and the rows brought after them.
+
+Source: spec 9. Differs from Shisho: it knows fingerprints only, and so no move before its hashing is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import ResyncError
+from ..files import open_confined
+from ..model import Mode, Reason, Target
+from ..resync import By
+from ..resync.gathering import readable_roots
+from ..settings import Settings
+from ..store.history import Entry, RunHeader, record_run
+from ..store.library import (
+    KnownFile,
+    LibraryRow,
+    fingerprint,
+    has_path,
+    main_paths,
+    path_of_book,
+    set_path,
+)
+from ..store.schema import LibrarySchema
+from ..store.search import index_book
+from ..store.times import now, to_stored
+from .options import ScannedFile
+from .survey import Survey
+from .walk import FoundFile
+
+_BLOCK_BYTES = 1024**2
+
+Move = tuple[KnownFile, FoundFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """Matches and moves within one library."""
+
+    conn: sqlite3.Connection
+    library: LibraryRow
+    settings: Settings
+
+    def taken_from(self, found: Survey) -> list[Move]:
+        """Match vanished rows with new files that have their bytes, and take both out of the survey.
+
+        By fingerprint, else by size, time and type where only one file on either side has them.
+        """
+        if not found.vanished or not found.units:
+            return []
+        gone: dict[tuple[int, str], list[KnownFile]] = {}
+        for row in found.vanished:
+            if row.role == "main" and row.size_bytes > 0:
+                gone.setdefault((row.size_bytes, row.file_type), []).append(row)
+        arrived: dict[tuple[int, str], list[FoundFile]] = {}
+        for file in found.new_files:
+            key = (file.stat.size_bytes, file.file_type)
+            if key in gone:
+                arrived.setdefault(key, []).append(file)
+        moves = [pair for key, files in arrived.items() for pair in self._pairs(gone[key], files)]
+        _take_out(found, moves)
+        return moves
+
+    def _pairs(self, rows: Sequence[KnownFile], files: Sequence[FoundFile]) -> Iterator[Move]:
+        left = list(files)
+        for row in rows:
+            stored = fingerprint(self.conn, row.id)
+            if stored is not None:
+                match = [f for f in left if self._sha256(f.path) == stored][:1]
+            else:
+                times = [f for f in left if to_stored(f.stat.mtime_ns) == row.modified_at]
+                rivals = [r for r in rows if r.modified_at == row.modified_at]
+                match = times if len(times) == len(rivals) == 1 else []
+            for file in match:
+                left.remove(file)
+                yield row, file
+
+    def _sha256(self, path: str) -> str | None:
+        digest = hashlib.sha256()
+        try:
+            with open_confined(path, readable_roots(self.library.paths, self.settings)) as file:
+                while block := file.read(_BLOCK_BYTES):
+                    digest.update(block)
+        except (OSError, ResyncError):
+            return None
+        return digest.hexdigest()
+
+    def move(self, row: KnownFile, file: FoundFile, schema: LibrarySchema, mode: Mode, by: By) -> ScannedFile:
+        """Give a file's row its new path, and its book's if that follows, as a run of its own."""
+        path = self.settings.path_map.stored(file.path)
+        set_path(self.conn, "files", row.id, path)
+        entries = [Entry("files", row.id, "filepath", row.path, None, path, None, Reason.NEW_VALUE.value)]
+        entries.extend(self._move_book(row, path))
+        index_book(self.conn, schema, row.book_id)
+        target = Target("files", row.id)
+        header = RunHeader(target, mode.value, "", by.via, by.actor, by.job_id, now())
+        record_run(self.conn, header, entries, changed=len(entries), removed=0)
+        return ScannedFile(path, "moved", row.id, row.book_id)
+
+    def _move_book(self, row: KnownFile, path: str) -> Iterator[Entry]:
+        """Let the book's path follow: the file's own path, or the folder that all main files now share."""
+        old = path_of_book(self.conn, row.book_id)
+        folders = {os.path.dirname(p) for p in main_paths(self.conn, row.book_id)}
+        new = None
+        if old == row.path:
+            new = path
+        elif len(folders) == 1 and not folders & {p.rstrip("/") for p in self.library.paths}:
+            new = folders.pop()
+        if old is None or new is None or new == old or has_path(self.conn, "books", self.library.id, new):
+            return
+        set_path(self.conn, "books", row.book_id, new)
+        yield Entry("books", row.book_id, "filepath", old, None, new, None, Reason.NEW_VALUE.value)
+
+
+def _take_out(found: Survey, moves: Sequence[Move]) -> None:
+    rows, files = {row.id for row, _ in moves}, {file.path for _, file in moves}
+    found.vanished = [row for row in found.vanished if row.id not in rows]
+    found.units = [replace(u, files=tuple(f for f in u.files if f.path not in files)) for u in found.units]

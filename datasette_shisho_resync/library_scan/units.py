@@ -1,0 +1,96 @@
+"""The work of a scan in units, each read in worker processes and handed on when all its files are read."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..model import FileReading, Mode, ReadRequest, Target
+from ..parsers.sidecar import book_sidecar_path, file_sidecar_path
+from ..resync import Gathered, find_brief
+from ..resync.gathering import read_requests, readable_roots
+from ..settings import Settings
+from ..store.library import KnownFile, LibraryRow
+from ..workers import WorkerPool
+from .survey import ImportUnit, Survey
+
+
+@dataclass(slots=True)
+class Update:
+    """A known book whose files are read again."""
+
+    book_id: int
+    gathered: Gathered
+    changed: tuple[KnownFile, ...]
+
+
+Unit = ImportUnit | Update
+Readings = Mapping[str, FileReading]  # by path, as it is here
+
+
+@dataclass(frozen=True, slots=True)
+class UnitReader:
+    """Reads the units of a survey, known books first."""
+
+    conn: sqlite3.Connection
+    library: LibraryRow
+    settings: Settings
+    mode: Mode
+    pool: WorkerPool
+
+    def read(self, found: Survey) -> Iterator[tuple[Unit, Readings]]:
+        """Yield each unit as it gets ready."""
+        waiting: dict[int, tuple[Unit, set[str], dict[str, FileReading]]] = {}
+        owner: dict[str, int] = {}
+        unread: list[Unit] = []  # supplements alone, which nobody reads
+
+        def requests() -> Iterator[ReadRequest]:
+            for number, unit in enumerate(self._units(found)):
+                made = list(self._requests(unit))
+                if not made:
+                    unread.append(unit)
+                    continue
+                waiting[number] = (unit, {r.path for r in made}, {})
+                for request in made:
+                    owner[request.path] = number
+                    yield request
+
+        for request, reading in self.pool.map_unordered(requests()):
+            number = owner.pop(request.path)
+            unit, missing, readings = waiting[number]
+            readings[request.path] = reading
+            missing.discard(request.path)
+            if not missing:
+                del waiting[number]
+                yield unit, readings
+        yield from ((unit, {}) for unit in unread)
+
+    def _units(self, found: Survey) -> Iterator[Unit]:
+        for book_id, changed in found.updates.items():
+            brief = find_brief(self.conn, Target("books", book_id))
+            yield Update(book_id, Gathered(brief, {}), tuple(changed))
+        yield from found.units
+
+    def _requests(self, unit: Unit) -> Iterator[ReadRequest]:
+        if isinstance(unit, Update):
+            brief = unit.gathered.brief
+            mains = [f for f in brief.files if f.is_main]
+            yield from read_requests(self.mode, brief, mains, self.settings)
+            return
+        roots = readable_roots(self.library.paths, self.settings)
+        for number, file in enumerate(unit.files):
+            # The folder's sidecar speaks for a folder that is one book; else a book's lies at its file.
+            book_path = unit.folder.path if not unit.is_split else os.path.splitext(file.path)[0]
+            has_book = unit.is_split or number == 0
+            yield ReadRequest(
+                file.path,
+                roots,
+                self.settings.limits,
+                sidecar_path=file_sidecar_path(file.path),
+                book_sidecar_path=book_sidecar_path(book_path, file.path, not unit.is_split)
+                if has_book
+                else None,
+                with_cover=self.settings.write_covers,
+            )

@@ -1,0 +1,221 @@
+"""The pages in a real browser: one-click scan, confirm page, undo, keyboard, and without JavaScript."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+from datasette.app import Datasette
+from library import Library, epub
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+
+SECRET = "a secret of the tests"
+STATUS = ".row-mutation-status"
+SCAN = "a[role=menuitem]:has-text('Scan for new metadata')"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def shelf(book: Library) -> Library:
+    """A library with two scanned books; the file of the first has changed since."""
+    book.rewrite(1, epub("Dune", ["Frank Herbert"], genres=["SF"]))
+    book.scan()
+    book.add_file(book.add_book("Emma"), "emma.epub", epub("Emma", ["Jane Austen"]))
+    book.scan(pk=2)
+    book.rewrite(1, epub("Dune Messiah", ["Frank Herbert"], genres=["Classics"]))
+    return book
+
+
+@pytest.fixture
+def address(shelf: Library) -> Iterator[str]:
+    """Serve the library with a real `datasette serve`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "datasette", "serve", shelf.path, "--root"]
+    log = Path(shelf.folder, "serve.log").open("wb")  # noqa: SIM115 - the server writes it
+    server = subprocess.Popen(
+        [*command, "-p", str(port), "--secret", SECRET], stdout=log, stderr=log, env=dict(os.environ)
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/-/versions.json")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+        log.close()
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(url).close()
+        except URLError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError(url)
+
+
+def _page(browser: Any, address: str, **options: Any) -> Iterator[Any]:
+    """Yield a page of root's; at its end no script may have failed."""
+    cookie = Datasette([], secret=SECRET).sign({"a": {"id": "root"}}, "actor")
+    context = browser.new_context(base_url=address, **options)
+    context.add_cookies([{"name": "ds_actor", "value": cookie, "url": address}])
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    yield page
+    context.close()
+    assert failures == []
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    yield from _page(browser, address)
+
+
+@pytest.fixture
+def plain_page(browser: Any, address: str) -> Iterator[Any]:
+    """A page without JavaScript."""
+    yield from _page(browser, address, java_script_enabled=False)
+
+
+def wait_for_status(page: Any, text: str) -> None:
+    page.wait_for_selector(f"{STATUS}:has-text({text!r})")
+
+
+def test_scan_is_one_click_and_the_row_is_redrawn_in_place(page: Any, shelf: Library) -> None:
+    page.goto("/library/books/1")
+    page.evaluate("window.isSamePage = true")
+    page.click(".page-action-menu summary")
+    page.click(SCAN)
+    wait_for_status(page, "Metadata scanned")
+    assert "Dune Messiah" in page.inner_text(".rows-and-columns")
+    assert page.evaluate("window.isSamePage") is True
+    assert page.get_attribute(STATUS, "role") == "status"
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    assert "Last run" in page.inner_text("#shisho-panel")
+    assert shelf.book()["title"] == "Dune Messiah"
+
+
+def test_scan_from_the_table_redraws_the_row_and_keeps_the_focus(page: Any, shelf: Library) -> None:
+    page.goto("/library/books?_sort=id")
+    page.click("tr[data-row='1'] [data-shisho-scan]")
+    wait_for_status(page, "Row 1: Metadata scanned")
+    assert "Dune Messiah" in page.inner_text("tr[data-row='1']")
+    assert page.evaluate("document.activeElement.closest('tr').dataset.row") == "1"
+    assert page.evaluate("document.activeElement.dataset.shishoScan") == ""
+    page.click("tr[data-row='1'] [data-shisho-scan]")
+    wait_for_status(page, "nothing to change")
+
+
+def test_a_row_that_no_longer_fits_the_filter_goes(page: Any) -> None:
+    page.goto("/library/books?title=Dune")
+    page.click("tr[data-row='1'] [data-shisho-scan]")
+    wait_for_status(page, "Metadata scanned")
+    assert page.query_selector("tr[data-row='1']") is None
+    assert page.evaluate("document.activeElement.className") == "row-mutation-status"
+
+
+def test_a_book_that_is_gone_leads_to_its_table(page: Any, shelf: Library) -> None:
+    shelf.remove(1)
+    page.goto("/library/books/1")
+    page.click(".page-action-menu summary")
+    page.click(SCAN)
+    page.wait_for_url(re.compile("/library/books$"))
+    assert "Book removed (no longer exists on disk)" in page.inner_text("body")
+
+
+def test_an_error_is_said_aloud_and_nothing_changes(page: Any, shelf: Library) -> None:
+    shelf.rewrite(1, b"no zip")
+    page.goto("/library/books/1")
+    page.click(".page-action-menu summary")
+    page.click(SCAN)
+    page.wait_for_selector(f"{STATUS}[role=alert]:has-text('a.epub')")
+    assert shelf.book()["title"] == "Dune"
+
+
+def test_the_keyboard_alone_scans(page: Any, shelf: Library) -> None:
+    page.goto("/library/books/1")
+    page.focus(".page-action-menu summary")
+    page.keyboard.press("Enter")
+    labels = []
+    for _ in range(6):
+        labels.append(page.evaluate("document.activeElement.textContent.trim().split('\\n')[0]"))
+        if labels[-1] == "Scan for new metadata":
+            break
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    wait_for_status(page, "Metadata scanned")
+    assert shelf.book()["title"] == "Dune Messiah"
+
+
+def test_refresh_applies_what_is_chosen_on_the_confirm_page(page: Any, shelf: Library) -> None:
+    shelf.edit("books", title="Mine", title_source="manual")
+    page.goto("/library/books/1")
+    page.click(".page-action-menu summary")
+    page.click("text=Refresh all metadata...")
+    assert "will be lost" in page.inner_text(".shisho-notice-lost")
+    page.uncheck("input[name=fields][value=title]")
+    page.uncheck("input[name=fields][value=sort_title]")
+    page.click("input[type=submit][value=Refresh]")
+    assert "Metadata refreshed" in page.inner_text("body")
+    assert (shelf.book()["title"], shelf.genres()) == ("Mine", ["Classics"])
+
+
+def test_undo_brings_everything_back(page: Any, shelf: Library) -> None:
+    shelf.scan()
+    page.goto("/library/resync_runs/3")
+    page.click(".page-action-menu summary")
+    page.click("a[role=menuitem]:has-text('Undo this run')")
+    page.click("input[type=submit][value=Undo]")
+    assert "Run 3 undone" in page.inner_text("body")
+    assert (shelf.book()["title"], shelf.genres()) == ("Dune", ["SF"])
+
+
+def test_without_javascript_the_links_lead_to_forms_that_work(plain_page: Any, shelf: Library) -> None:
+    plain_page.goto("/library/books/1")
+    plain_page.click(".page-action-menu summary")
+    plain_page.click(SCAN)
+    plain_page.click("input[type=submit][value=Scan]")
+    assert "Metadata scanned" in plain_page.inner_text("body")
+    assert shelf.book()["title"] == "Dune Messiah"
+
+
+@pytest.mark.parametrize("path", ["/library/books/1/-/resync?mode=refresh", "/library/books/1/-/explain"])
+def test_pages_fit_a_phone(page: Any, path: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_no_text_of_a_book_is_run(page: Any, shelf: Library) -> None:
+    hostile = "<img src=x onerror='window.hacked=true'>"
+    shelf.edit("books", title=hostile, title_source="manual", subtitle=hostile)
+    for path in ("books/1", "books/1/-/resync?mode=refresh", "books/1/-/explain", "resync_runs/1/-/undo"):
+        page.goto(f"/library/{path}")
+        assert page.evaluate("window.hacked") is None

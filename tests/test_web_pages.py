@@ -1,0 +1,338 @@
+"""What people see and press: row actions, confirm, explain and undo pages, covers, the panel."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from builders.images import jpeg
+from datasette.app import Datasette
+from library import Library, epub
+from web import EDITOR, GRANTS, Client, served
+
+pytestmark = pytest.mark.asyncio
+
+URL = "/library/books/1/-/resync"
+ROW = "/library/books/1"
+HOSTILE = "<script>alert(1)</script>"
+COVER = jpeg(20, 30, "navy")
+
+
+@pytest.fixture
+def client(book: Library) -> Client:
+    """Root's client of a library whose one book was scanned, edited and then changed on disk."""
+    book.rewrite(1, epub("Dune", ["Frank Herbert"], genres=["SF", "Classics"], cover=COVER))
+    book.scan()
+    book.edit("books", title=HOSTILE, title_source="manual")
+    book.rewrite(
+        1, epub("Dune II", ["Frank Herbert", "Brian Herbert"], genres=["SF", "Epic"], cover=jpeg(30, 20))
+    )
+    return Client(served(book))
+
+
+def text_of(html: str) -> str:
+    """Return what a page says, without tags and spaces."""
+    body = html[html.index('<section class="content">') : html.index('<footer class="ft">')]
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", body)))
+
+
+def form_of(html: str, **changes: Any) -> dict[str, Any]:
+    """Return what a browser would send of the page's form, every box checked."""
+    pairs = re.findall(r'<input type="(?:hidden|checkbox)" name="(\w+)" value="([^"]*)"', html)
+    data: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in ("fields", "offered"):
+            data.setdefault(name, []).append(value)
+        else:
+            data[name] = value
+    return {**data, **changes}
+
+
+def links_of(html: str) -> list[str]:
+    """Return the labels of the row actions."""
+    return [label.strip() for label in re.findall(r'<a href="[^"]*" role="menuitem"[^>]*>([^<]*)', html)]
+
+
+# --- row actions -------------------------------------------------------------------------------------
+
+
+async def test_a_book_and_a_file_have_four_actions(client: Client) -> None:
+    for table in ("books", "files"):
+        assert links_of((await client.get(f"/library/{table}/1")).text) == [
+            "Scan for new metadata",
+            "Refresh all metadata...",
+            "Reset to file metadata...",
+            "Why these values?",
+        ]
+
+
+@pytest.mark.parametrize("actor", [None, {"id": "nobody"}, {"id": "upd"}])
+async def test_who_may_not_sees_no_action_no_panel_and_no_script(client: Client, actor: Any) -> None:
+    client.ds.config["permissions"] = GRANTS
+    page = (await client.get(ROW, actor)).text
+    assert links_of(page) == []
+    assert "shisho-panel" not in page
+    assert "shisho_resync.js" not in page
+
+
+async def test_an_editor_sees_them(client: Client) -> None:
+    client.ds.config["permissions"] = GRANTS
+    page = (await client.get(ROW, EDITOR)).text
+    assert len(links_of(page)) == 4
+    assert '<script type="module" src="/-/static-plugins/datasette_shisho_resync/shisho_resync.js' in page
+
+
+async def test_other_tables_and_closed_libraries_have_none(book: Library) -> None:
+    client = Client(served(book, {"library_access": {"Books": {"id": "other"}}}))
+    assert links_of((await client.get("/library/libraries/1")).text) == []
+    assert links_of((await client.get(ROW)).text) == []
+
+
+async def test_an_immutable_database_only_explains(book: Library) -> None:
+    book.conn.execute("pragma journal_mode = delete")
+    client = Client(served(book, immutable=True))
+    page = (await client.get(ROW)).text
+    assert links_of(page) == ["Why these values?"]
+    assert "shisho_resync.js" not in page
+
+
+async def test_a_database_that_is_no_library_has_none(tmp_path: Any) -> None:
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "library.db") as conn:
+        conn.execute("create table books (id integer primary key)")
+        conn.execute("insert into books values (1)")
+    ds = Datasette([str(tmp_path / "library.db")])
+    ds.root_enabled = True
+    assert links_of((await Client(ds).get(ROW)).text) == []
+
+
+# --- the confirm page --------------------------------------------------------------------------------
+
+
+async def test_manual_values_that_would_be_lost_stand_first_and_are_marked(client: Client) -> None:
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    assert "1 value that a person set will be lost." in text_of(page)
+    bodies = re.findall(r"<tbody.*?</tbody>", page, re.S)
+    assert ('class="shisho-lost"' in bodies[0], 'value="title"' in bodies[0]) == (True, True)
+    assert not any("shisho-lost" in body for body in bodies[1:])
+
+
+async def test_text_of_a_book_is_only_ever_text(client: Client) -> None:
+    for name in ("resync?mode=refresh", "explain"):
+        page = (await client.get(f"{ROW}/-/{name}")).text
+        assert HOSTILE not in page
+        assert HOSTILE in text_of(page)
+
+
+async def test_lists_show_what_comes_and_goes(client: Client) -> None:
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    assert re.search(r"<del>.*?Classics</del>", page)
+    assert re.search(r"<ins>.*?Epic</ins>", page)
+    assert re.search(r"<ins>.*?Brian Herbert</ins>", page)
+
+
+async def test_covers_are_shown_before_and_after(client: Client) -> None:
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    assert 'src="/library/files/1/-/cover?v=' in page
+    assert 'src="data:image/jpeg;base64,' in page
+
+
+async def test_the_page_can_not_be_framed_and_holds_no_script(client: Client) -> None:
+    for path in (f"{URL}?mode=refresh", f"{ROW}/-/explain", "/library/resync_runs/1/-/undo"):
+        response = await client.get(path)
+        assert response.headers["content-security-policy"] == "frame-ancestors 'none'"
+        assert response.headers["x-frame-options"] == "DENY"
+        content = response.text[response.text.index('<section class="content">') :].split(
+            "</section>\n</div>"
+        )[0]
+        assert "<script" not in content
+        assert " onclick" not in content
+
+
+async def test_what_stays_is_folded_with_its_reason(client: Client) -> None:
+    page = (await client.get(f"{URL}?mode=scan")).text
+    kept = page[page.index('<details class="shisho-kept">') :]
+    assert "<details open" not in kept
+    assert "the present value has a better source" in kept
+
+
+async def test_the_form_does_what_the_page_showed(client: Client, book: Library) -> None:
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    response = await client.form(URL, form_of(page))
+    assert (response.status_code, response.headers["location"]) == (303, ROW)
+    assert client.messages(response) == ["Metadata refreshed"]
+    assert (book.book()["title"], book.genres()) == ("Dune II", ["Epic", "SF"])
+    assert book.rows("resync_runs")[-1]["via"] == "web"
+
+
+async def test_deselected_fields_stay(client: Client, book: Library) -> None:
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    chosen = [name for name in form_of(page)["fields"] if name not in ("title", "sort_title")]
+    await client.form(URL, form_of(page, fields=chosen))
+    assert (book.book()["title"], book.book()["title_source"]) == (HOSTILE, "manual")
+    assert book.genres() == ["Epic", "SF"]
+
+
+async def test_the_form_without_a_field_comes_back(client: Client, book: Library) -> None:
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    data = form_of(page)
+    del data["fields"]
+    response = await client.form(URL, data)
+    assert (response.status_code, "Choose at least one field." in response.text) == (400, True)
+    assert book.book()["title"] == HOSTILE
+
+
+@pytest.mark.parametrize("mode", ["refresh", "reset"])
+async def test_refresh_and_reset_without_a_plan_show_it_first(
+    client: Client, book: Library, mode: str
+) -> None:
+    before = book.dump()
+    response = await client.form(URL, {"mode": mode})
+    assert (response.status_code, "Look at what will change first." in response.text) == (409, True)
+    assert book.dump() == before
+
+
+async def test_a_plan_that_no_longer_holds_is_shown_again(client: Client, book: Library) -> None:
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    book.rewrite(1, epub("Dune III"))
+    response = await client.form(URL, form_of(page))
+    assert response.status_code == 409
+    assert "Something changed since this plan was made." in response.text
+    assert "Dune III" in response.text
+    assert book.book()["title"] == HOSTILE
+    assert (await client.form(URL, form_of(response.text))).status_code == 303
+    assert book.book()["title"] == "Dune III"
+
+
+async def test_scan_needs_no_plan(client: Client) -> None:
+    response = await client.form(URL, {"mode": "scan"})
+    assert (response.status_code, client.messages(response)) == (303, ["Metadata scanned"])
+    again = await client.form(URL, {"mode": "scan"})
+    assert client.messages(again) == ["Metadata scanned: nothing to change"]
+
+
+async def test_a_form_with_unknown_keys_is_400(client: Client) -> None:
+    response = await client.form(URL, {"mode": "scan", "next": "//evil.example"})
+    assert (response.status_code, "Invalid keys: next" in response.text) == (400, True)
+
+
+async def test_removals_are_spelled_out_and_lead_to_the_table(client: Client, book: Library) -> None:
+    book.add_witness()
+    book.remove(1)
+    page = (await client.get(f"{URL}?mode=scan")).text
+    said = text_of(page)
+    assert "Removed from the library" in said
+    assert "book 1" in said
+    assert str(book.file_path()) in said
+    assert "Frank Herbert" in said
+    assert 'name="fields"' not in page
+    response = await client.form(URL, form_of(page))
+    assert (response.status_code, response.headers["location"]) == (303, "/library/books")
+    assert client.messages(response) == ["Book removed (no longer exists on disk)"]
+
+
+async def test_a_book_without_files_is_said_to_have_none(client: Client, library: Library) -> None:
+    pk = library.add_book("Bare")
+    said = text_of((await client.get(f"/library/books/{pk}/-/resync")).text)
+    assert "The book has no files." in said
+    assert (await client.resync(pk=pk)).json()["book_deleted"] is True
+
+
+async def test_a_removal_on_a_doubtful_disk_can_be_confirmed(client: Client, book: Library) -> None:
+    book.remove(1)
+    assert (await client.get(f"{URL}?mode=refresh")).status_code == 409
+    page = (await client.get(f"{URL}?mode=refresh&confirm_missing=1")).text
+    assert (await client.form(URL, form_of(page))).status_code == 303
+    assert book.rows("books") == []
+
+
+async def test_the_actors_who_may_not_get_a_page_that_says_so(client: Client) -> None:
+    for actor in (None, {"id": "upd"}):
+        client.ds.config["permissions"] = GRANTS
+        for response in (await client.get(URL, actor), await client.form(URL, {"mode": "scan"}, actor)):
+            assert (response.status_code, "need resync-row" in response.text) == (403, True)
+
+
+# --- explain -----------------------------------------------------------------------------------------
+
+
+async def test_explain_tells_each_candidate_and_who_wins(client: Client) -> None:
+    answer = (await client.get(f"{ROW}/-/explain", json=True)).json()
+    title = next(f for f in answer["fields"] if f["field"] == "title")
+    assert (title["source"], title["winner"], title["reason"]) == ("manual", "manual", "lower_priority")
+    assert {"value": "Dune II", "source": "epub_metadata"}.items() <= title["candidates"][0].items()
+    said = text_of((await client.get(f"{ROW}/-/explain")).text)
+    assert "Dune II" in said
+    assert "the present value has a better source" in said
+
+
+async def test_explain_takes_no_post(client: Client) -> None:
+    assert (await client.form(f"{ROW}/-/explain", {})).status_code == 405
+
+
+# --- covers ------------------------------------------------------------------------------------------
+
+
+async def test_a_cover_is_an_image_and_nothing_else(client: Client) -> None:
+    response = await client.get("/library/files/1/-/cover")
+    assert (response.status_code, response.content) == (200, COVER)
+    assert response.headers["content-type"] == "image/jpeg"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in response.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("name", [None, "", "../../library.db", "x.html", "absent.jpg", "a/b.jpg"])
+async def test_what_is_no_cover_is_404(client: Client, book: Library, name: str | None) -> None:
+    book.edit("files", cover_image_filename=name)
+    assert (await client.get("/library/files/1/-/cover", json=True)).status_code == 404
+
+
+async def test_a_cover_that_is_a_link_out_of_the_roots_is_refused(client: Client, book: Library) -> None:
+    (book.folder / "secret.jpg").write_bytes(b"SECRET")
+    (book.file_path().parent / "link.jpg").symlink_to(book.folder / "secret.jpg")
+    book.edit("files", cover_image_filename="link.jpg")
+    response = await client.get("/library/files/1/-/cover", json=True)
+    assert (response.status_code, "SECRET" in response.text) == (403, False)
+
+
+async def test_a_cover_needs_view_table_alone(client: Client) -> None:
+    assert (await client.get("/library/files/1/-/cover", None)).status_code == 200
+    client.ds.config["permissions"] = {"view-table": {"id": "ed"}}
+    assert (await client.get("/library/files/1/-/cover", None)).status_code == 403
+    assert (await client.get("/library/books/1/-/cover")).status_code == 404
+
+
+# --- the panel ---------------------------------------------------------------------------------------
+
+
+async def test_the_panel_shows_files_sources_and_the_last_run(client: Client) -> None:
+    page = (await client.get(ROW)).text
+    panel = page[page.index('id="shisho-panel"') : page.index("</section>")]
+    assert 'src="/library/files/1/-/cover' in panel
+    assert 'href="/library/files/1"' in panel
+    assert re.search(r"<dt>set by a person</dt><dd>Title", panel)
+    assert 'href="/library/resync_runs/1/-/undo"' in panel
+    assert "target_table=books&amp;target_pk=1" in panel
+
+
+async def test_the_panel_of_a_file_shows_its_own_fields(client: Client) -> None:
+    page = (await client.get("/library/files/1")).text
+    assert re.search(r"<dt>EPUB</dt><dd>Name", page)
+
+
+async def test_names_that_are_not_utf_8_are_spelled_out(library: Library) -> None:
+    book_id = library.add_book("Odd")
+    library.add_file(book_id, b"caf\xe9 <b>.epub", epub("Odd"))
+    library.edit("books", title_source="plugin:\u202eodd")
+    client = Client(served(library))
+    for path in (f"{URL}?mode=refresh", f"{ROW}/-/explain", ROW, "/library/files/1"):
+        response = await client.get(path)
+        assert response.status_code == 200
+        assert "caf\\xe9 &lt;b&gt;.epub" in response.text
+    done = await client.resync(mode="refresh")
+    assert done.json()["files"][0]["path"].endswith("caf\\xe9 <b>.epub")
+    assert (await client.get("/library/resync_runs/1/-/undo")).status_code == 200
+    assert (await client.form("/library/resync_runs/1/-/undo", {"undo": "Undo"})).status_code == 303

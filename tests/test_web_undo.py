@@ -1,0 +1,199 @@
+"""Undo in Datasette, and the tables of the history that only runs may write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from library import Library, epub
+from web import EDITOR, GRANTS, Client, served
+
+pytestmark = pytest.mark.asyncio
+
+UNDO = "/library/resync_runs/1/-/undo"
+
+
+@pytest.fixture
+def client(book: Library) -> Client:
+    """Root's client of a library with one run, that of book 1."""
+    book.rewrite(1, epub("Dune", ["Frank Herbert"], genres=["SF"]))
+    book.scan()
+    return Client(served(book))
+
+
+async def post(client: Client, path: str = UNDO, actor: Any = EDITOR, **body: Any) -> Any:
+    return await client.ds.client.post(path, actor=actor, json=body)
+
+
+async def test_the_page_shows_what_comes_back_and_what_goes(client: Client) -> None:
+    page = (await client.get(UNDO)).text
+    for words in ("Undo this run", "Dune", "persons 1: Frank Herbert", 'value="Undo"'):
+        assert words in page
+
+
+async def test_the_form_undoes_and_leads_to_the_row(client: Client, book: Library) -> None:
+    response = await client.form(UNDO, {"undo": "Undo"})
+    assert (response.status_code, response.headers["location"]) == (303, "/library/books/1")
+    assert client.messages(response) == ["Run 1 undone"]
+    assert (book.book()["title_source"], book.genres()) == ("filepath", [])
+
+
+async def test_json_undoes_and_answers_with_what_it_put_back(client: Client, book: Library) -> None:
+    shown = (await client.get(UNDO, json=True)).json()
+    assert {"table": "books", "pk": 1, "field": "title"}.items() <= shown["changes"][-1].items() or shown[
+        "changes"
+    ]
+    client.ds.config["permissions"] = GRANTS
+    answer = (await post(client)).json()
+    assert (answer["ok"], answer["undo_of"], answer["run"]) == (True, 1, 2)
+    assert book.rows("resync_runs")[1]["actor"] == "ed"
+
+
+async def test_a_removed_book_comes_back(client: Client, book: Library) -> None:
+    book.add_witness()
+    book.remove(1)
+    run = (await client.resync()).json()["run"]
+    page = (await client.get(f"/library/resync_runs/{run}/-/undo")).text
+    assert "Comes back" in page
+    response = await client.form(f"/library/resync_runs/{run}/-/undo", {"undo": "Undo"})
+    assert response.headers["location"] == "/library/books/1"
+    assert book.book()["title"] == "Dune"
+
+
+async def test_a_field_changed_since_is_409_and_named(client: Client, book: Library) -> None:
+    book.edit("books", title="Mine")
+    client.ds.config["permissions"] = GRANTS
+    response = await post(client)
+    assert (response.status_code, response.json()["fields"]) == (409, ["books.1.title"])
+    page = await client.get(UNDO, EDITOR)
+    assert (page.status_code, "books.1.title" in page.text) == (409, True)
+
+
+async def test_a_run_is_undone_once(client: Client) -> None:
+    assert (await post(client, actor={"id": "root"})).status_code == 200
+    assert (await post(client, actor={"id": "root"})).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("run", "actor", "status"),
+    [
+        (99, {"id": "root"}, 404),
+        ("x", {"id": "root"}, 404),
+        (1, None, 403),
+        (99, None, 403),
+        (1, {"id": "upd"}, 403),
+    ],
+)
+async def test_who_may_not_undo_learns_nothing(client: Client, run: Any, actor: Any, status: int) -> None:
+    client.ds.config["permissions"] = {
+        **GRANTS,
+        "resync-row": {"id": ["ed", "root"]},
+        "update-row": {"id": ["ed", "root", "upd"]},
+    }
+    for response in (
+        await client.get(f"/library/resync_runs/{run}/-/undo", actor, json=True),
+        await post(client, f"/library/resync_runs/{run}/-/undo", actor),
+    ):
+        assert (response.status_code, response.json()["ok"]) == (status, False)
+
+
+async def test_undo_needs_resync_row_on_the_table_of_its_run(client: Client) -> None:
+    only_files = {"files": {"permissions": {"resync-row": {"id": "ed"}, "update-row": {"id": "ed"}}}}
+    client.ds.config["databases"] = {"library": {"tables": only_files}}
+    assert (await post(client)).status_code == 403
+
+
+async def test_undo_of_a_closed_library_is_403(book: Library) -> None:
+    book.rewrite(1, epub("Dune"))
+    book.scan()
+    client = Client(served(book, {"library_access": {"Books": {"id": "other"}}}, GRANTS))
+    assert (await post(client)).status_code == 403
+    assert (await post(client, "/library/resync_runs/99/-/undo")).status_code == 403
+
+
+async def test_who_may_not_view_the_tables_undoes_without_seeing_values(
+    client: Client, book: Library
+) -> None:
+    client.ds.config["permissions"] = {**GRANTS, "view-table": {"id": "ed"}}
+    blind = {"id": "blind"}
+    assert (await client.get(UNDO, blind, json=True)).status_code == 403
+    answer = (await post(client, actor=blind)).json()
+    assert "Dune" not in str(answer)
+    assert {c["new"] for c in answer["changes"]} == {None}
+    assert book.book()["title_source"] == "filepath"
+
+
+async def test_an_unknown_key_is_400(client: Client, book: Library) -> None:
+    assert (await post(client, actor={"id": "root"}, force=True)).status_code == 400
+    assert book.book()["title"] == "Dune"
+
+
+async def test_a_run_has_the_action_until_it_is_undone(client: Client) -> None:
+    assert "Undo this run" in (await client.get("/library/resync_runs/1")).text
+    await post(client, actor={"id": "root"})
+    assert (
+        'role="menuitem" tabindex="-1">Undo this run' not in (await client.get("/library/resync_runs/1")).text
+    )
+
+
+async def test_listeners_hear_of_an_undo(client: Client, monkeypatch: Any) -> None:
+    heard: list[Any] = []
+
+    async def track(event: Any) -> None:
+        heard.append(event)
+
+    monkeypatch.setattr(client.ds, "track_event", track)
+    await post(client, actor={"id": "root"})
+    [undone] = [e for e in heard if e.name == "undo-resync"]
+    assert (undone.table, undone.pks, undone.run, undone.undone_by) == ("books", [1], 1, 2)
+
+
+# --- the history is not for writing ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("resync_runs/1/-/update", {"update": {"undone_by": None}}),
+        ("resync_changes/1/-/delete", {}),
+        ("resync_changes/-/insert", {"row": {"run_id": 1}}),
+        ("RESYNC_RUNS/1/-/update", {"update": {"undone_by": None}}),
+        ("resync_runs/-/drop", {"confirm": True}),
+    ],
+)
+async def test_nobody_writes_the_history_by_hand(client: Client, book: Library, path: str, body: Any) -> None:
+    before = book.dump()
+    response = await client.ds.client.post(f"/library/{path}", actor={"id": "root"}, json=body)
+    assert response.status_code in (403, 404)
+    assert book.dump() == before
+
+
+async def test_nobody_writes_the_history_by_sql(client: Client, book: Library) -> None:
+    before = book.dump()
+    for sql in (
+        "delete from resync_changes",
+        "update resync_runs set undone_by = null",
+        "drop table resync_runs",
+    ):
+        response = await client.ds.client.post(
+            "/library/-/execute-write", actor={"id": "root"}, json={"sql": sql}
+        )
+        assert response.status_code == 403, response.text
+    assert book.dump() == before
+
+
+@pytest.mark.parametrize(
+    ("actor", "status"), [(None, 403), ({"id": "upd"}, 403), (EDITOR, 200), ({"id": "root"}, 200)]
+)
+async def test_the_history_is_seen_by_those_who_may_resync(client: Client, actor: Any, status: int) -> None:
+    client.ds.config["permissions"] = GRANTS
+    for table in ("resync_runs", "resync_changes", "resync_blobs"):
+        assert (await client.get(f"/library/{table}", actor)).status_code == status
+    assert (await client.get("/library/books", actor)).status_code == 200
+
+
+async def test_with_closed_libraries_only_root_sees_the_history(book: Library) -> None:
+    book.scan()
+    client = Client(served(book, {"library_access": {"Other": {"id": "x"}}}, GRANTS))
+    assert (await client.get("/library/resync_runs", EDITOR)).status_code == 403
+    assert (await client.get("/library/resync_runs")).status_code == 200

@@ -6,8 +6,9 @@ Knows which layers a mode admits; which of them wins is decided elsewhere.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from operator import attrgetter
 
 from .fields import BOOK_FIELDS, FIELDS, FILE_FIELDS
@@ -19,6 +20,7 @@ from .model import (
     FileRow,
     FileStat,
     Layer,
+    Limits,
     Mode,
     ParsedFile,
     SeriesEntry,
@@ -28,7 +30,8 @@ from .model import (
 )
 from .normalize.titles import comic_display_name, normalize_comic_title, series_from_title
 from .parsers.filename import parse_path
-from .sources import EXISTING_COVER, FILEPATH, is_embedded
+from .parsers.sidecar import parse_sidecar
+from .sources import EXISTING_COVER, FILEPATH, SIDECAR, is_embedded
 from .values import is_empty
 
 _BOOK_NAMES = frozenset(f.name for f in BOOK_FIELDS)
@@ -105,13 +108,42 @@ def supplement_layers(row: FileRow, *, shown_path: str) -> tuple[Layer, ...]:
 
 
 def sidecar_layer(
-    sidecar: SidecarReading | None, seen: frozenset[tuple[str, str]], names: Iterable[str]
+    sidecar: SidecarReading | None, seen: frozenset[tuple[str, str]], names: Collection[str]
 ) -> tuple[Layer, ...]:
     """Return the sidecar's layer; one that nobody edited since we last saw it is an echo."""
-    if sidecar is None or sidecar.parsed is None:
+    if sidecar is None or sidecar.error is not None:
         return ()
-    values = {n: v for n, v in _present(sidecar.parsed).items() if n in names}
-    return (Layer(sidecar.parsed.source, values, sidecar.path, (sidecar.path, sidecar.sha256) in seen),)
+    is_echo = (sidecar.path, sidecar.sha256) in seen
+    return (Layer(SIDECAR, _SidecarValues(sidecar, names), sidecar.path, is_echo),)
+
+
+class _SidecarValues(Mapping[str, Value]):
+    """What a sidecar says about some fields, parsed when first asked: of an echo nobody asks."""
+
+    def __init__(self, sidecar: SidecarReading, names: Collection[str]) -> None:
+        self._sidecar = sidecar
+        self._names = names
+
+    @cached_property
+    def _values(self) -> dict[str, Value]:
+        parsed = sidecar_content(self._sidecar)
+        return {n: v for n, v in _present(parsed).items() if n in self._names} if parsed else {}
+
+    def __getitem__(self, name: str) -> Value:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def sidecar_content(sidecar: SidecarReading) -> ParsedFile | None:
+    """Return what a sidecar says, also if it was not parsed when it was read."""
+    if sidecar.is_known:
+        return parse_sidecar(sidecar.data, sidecar.path, Limits()).parsed
+    return sidecar.parsed
 
 
 def book_sidecar_layer(sidecar: SidecarReading | None, seen: frozenset[tuple[str, str]]) -> tuple[Layer, ...]:

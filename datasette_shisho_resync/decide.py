@@ -100,8 +100,13 @@ def effective_source(stored: Stored) -> str | None:
     return MANUAL if stored.marked else stored.source
 
 
-def decide_record(record: Record, mode: Mode, identities: Identities) -> tuple[Decision, ...]:
-    """Decide every field that `record.stored` names, in the order of the field table."""
+def decide_record(
+    record: Record, mode: Mode, identities: Identities, *, with_echoes: bool = False
+) -> tuple[Decision, ...]:
+    """Decide every field that `record.stored` names, in the order of the field table.
+
+    `with_echoes`: list what unedited sidecars say too, though it never counts.
+    """
     decisions: dict[str, Decision] = {}
     for field in FIELDS:
         if field.name not in record.stored:
@@ -110,7 +115,7 @@ def decide_record(record: Record, mode: Mode, identities: Identities) -> tuple[D
         if field.name == "sort_title":
             decisions[field.name] = _decide_sort_title(record, field, stored, mode, decisions["title"])
         else:
-            decisions[field.name] = _decide(record, field, stored, mode, identities)
+            decisions[field.name] = _decide(record, field, stored, mode, identities, with_echoes)
     return tuple(decisions.values())
 
 
@@ -128,8 +133,18 @@ def _candidates(
     return tuple(found)
 
 
-def _decide(record: Record, field: Field, stored: Stored, mode: Mode, identities: Identities) -> Decision:
-    candidates = _candidates(field, record.layers, stored.value, mode, identities)
+def _decide(
+    record: Record,
+    field: Field,
+    stored: Stored,
+    mode: Mode,
+    identities: Identities,
+    with_echoes: bool,
+) -> Decision:
+    layers = record.layers if with_echoes else [layer for layer in record.layers if not layer.echo]
+    candidates = _candidates(field, layers, stored.value, mode, identities)
+    if not candidates and not is_empty(stored.value):  # then an echo may be why nothing speaks
+        candidates = _candidates(field, record.layers, stored.value, mode, identities)
     stored_key = comparison_key(field, stored.value, identities)
     source = effective_source(stored)
     winner = _winner(field, candidates, stored_key, source, identities)

@@ -5,6 +5,7 @@ Opens, checks and parses; decides nothing. Knows no database, and writes nothing
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -218,6 +219,9 @@ def _sidecar(
         data = _sidecar_bytes(path, folder, request)
         if data is None:
             return None
+        sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 in request.known_sidecars:
+            return SidecarReading(path, sha256, data, is_known=True)
         sidecar = parse_sidecar(data, path, request.limits)
     except Exception as error:
         sidecar = SidecarReading(path, "", b"", error=explained(error, request.limits))

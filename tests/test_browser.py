@@ -69,7 +69,7 @@ def address(shelf: Library) -> Iterator[str]:
 
 
 def _wait_for(url: str) -> None:
-    for _ in range(100):
+    for _ in range(600):
         try:
             urllib.request.urlopen(url).close()
         except URLError:

@@ -11,7 +11,7 @@ from datasette_shisho_resync.store.search import (
     index_book,
     index_entity,
     index_series,
-    insert_book,
+    insert_books,
     insert_entity,
     unindex_book,
     unindex_entity,
@@ -81,6 +81,10 @@ EXPECTED = (
     "Martin Jarvis",
     "Omens Presages",
 )
+
+
+def insert_book(conn: sqlite3.Connection, schema: LibrarySchema, pk: int) -> None:
+    insert_books(conn, schema, (pk,))
 
 
 def occupy_rowid(conn: sqlite3.Connection, rowid: int = BOOK) -> None:
@@ -158,6 +162,15 @@ def test_a_new_row_leaves_another_books_row_alone(conn: sqlite3.Connection) -> N
     insert_book(conn, library_schema(conn), BOOK)
     assert [row[1] for row in rows(conn)] == [999, BOOK]
     assert not index_book(conn, library_schema(conn), BOOK)
+
+
+def test_rows_written_together_take_no_place_from_each_other(conn: sqlite3.Connection) -> None:
+    for pk in (6, 7):
+        add_book(conn, pk, f"Book {pk}", f"/lib/{pk}")
+    occupy_rowid(conn, 6)
+    insert_books(conn, library_schema(conn), (BOOK, 6, 7, 999_999))
+    placed = conn.execute("select book_id, rowid from books_fts where book_id <> 999 order by 1").fetchall()
+    assert [tuple(row) for row in placed] == [(BOOK, BOOK), (6, 8), (7, 7)]
 
 
 def test_ids_stored_as_text_are_found(conn: sqlite3.Connection) -> None:

@@ -39,7 +39,7 @@ from ..store.library import LibraryRow, file_ids, find_book, has_path, path_of_b
 from ..store.pending import add_sidecars
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema
-from ..store.search import index_book, index_series, insert_book
+from ..store.search import index_book, index_series, insert_books
 from ..store.snapshot import add_names, brief_of_book, load_snapshot
 from ..store.times import now, to_stored
 from ..store.waiting import WaitingRows
@@ -99,9 +99,9 @@ class Importer:
         self.flush()
         waiting, self._unfinished = self._unfinished, Unfinished()
         index_created(self.conn, self.schema, waiting.entities)
-        for book_id, is_new in waiting.books.items():
-            write = insert_book if is_new else index_book
-            write(self.conn, self.schema, book_id)
+        insert_books(self.conn, self.schema, [pk for pk, is_new in waiting.books.items() if is_new])
+        for book_id in (pk for pk, is_new in waiting.books.items() if not is_new):
+            index_book(self.conn, self.schema, book_id)
         for series_id in sorted(waiting.series):
             index_series(self.conn, self.schema, series_id)
         recompute_review(self.conn, self.schema, waiting.files)
@@ -300,7 +300,7 @@ class Importer:
         if not self.settings.write_sidecars or not files:
             return covers
         drafts = drafts_of(book, made, files, self._first_main(made, files), Identities(self._known))
-        written = sidecars_to_write(drafts, has_changes=True)
+        written = sidecars_to_write(drafts)
         seen = [(d.path, d.found.sha256) for d in drafts if d.found is not None]
         self._unfinished.sidecars.extend([*seen, *((c.path, c.sha256) for c in written)])
         return (*covers, *written)

@@ -26,13 +26,15 @@ class FileStat:
 
 @dataclass(frozen=True, slots=True)
 class SidecarReading:
-    """A sidecar as found on disk. `parsed` is None when its JSON is not usable (`error` says why)."""
+    """A sidecar as found on disk. `parsed` is None when its JSON is not usable (`error` says why), or
+    when it `is_known`: nobody edited it since it was last seen, so that it was not parsed again."""
 
     path: str
     sha256: str
     data: bytes = field(repr=False)
     parsed: ParsedFile | None = None
     error: str | None = None
+    is_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class ReadRequest:
     `path` must lie in one of `roots` after resolving. `parse` False: a supplement, only looked at.
     `image_name` is the base name of the cover image that the database knows, beside the file.
     `known` is the size and time of the last scan: with `cover_if_changed` an unchanged file's cover
-    is not extracted while its image is there.
+    is not extracted while its image is there. `known_sidecars`: the SHA-256 of sidecars seen before.
     """
 
     path: str
@@ -56,6 +58,7 @@ class ReadRequest:
     cover_if_changed: bool = False
     with_cover: bool = True
     with_sidecars: bool = True
+    known_sidecars: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,15 +122,15 @@ def _write(
     removed = {(d.table, d.pk) for d in planned.doomed}
     remaining = tuple(f for f in _files_read(gathered) if ("files", f.id) not in removed)
     book = brief.book if brief.book and ("books", brief.book.id) not in removed else None
-    has_changes = bool(plan.changes)
+    changed = {(c.table, c.pk) for c in plan.changes}
     drafts = draft_sidecars(
         conn,
         schema,
-        replace(brief, book=book),
+        replace(planned.snapshot, brief=replace(brief, book=book)),
         remaining,
         gathered.sidecars,
+        changed,
         settings,
-        has_changes=has_changes,
     )
     cover_names = _cover_names(plan, brief, gathered)
     covers = covers_to_write(plan.changes, brief, cover_names, settings)
@@ -140,12 +140,12 @@ def _write(
     if book is not None:
         index_book(conn, schema, book.id)
         recompute_review(conn, schema, [f.id for f in brief.files if ("files", f.id) not in removed])
-    sidecars = sidecars_to_write(drafts, has_changes=has_changes)
+    sidecars = sidecars_to_write(drafts)
     companions = (*covers, *sidecars)
     if schema.has_history:
         note_seen(conn, gathered.sidecars.values(), companions, planned.snapshot.seen_sidecars)
     run_id, pending = None, list[int]()
-    if has_changes:
+    if plan.changes:
         entries += replaced_entries(conn, companions, drafts, book)
         run_id = _record(conn, ask, plan, by, entries, started_at)
         pending = record_companions(conn, run_id, companions)

@@ -10,29 +10,29 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
+from ..candidates import sidecar_content
 from ..errors import ResyncError
 from ..files import read_companion, replace_files
 from ..model import (
-    METADATA_NAMES,
     BookRow,
     Brief,
     Change,
     CoverImage,
     FileRow,
-    Limits,
-    ParsedFile,
     Reason,
     SidecarReading,
+    Snapshot,
+    Stored,
+    Value,
 )
 from ..parsers.sidecar import (
     book_sidecar_path,
     file_sidecar_path,
-    parse_sidecar,
     render_book_sidecar,
     render_file_sidecar,
 )
@@ -72,60 +72,64 @@ def sha256_of(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SidecarDraft:
-    """A sidecar of the run: where it is, how to render it, what is there, and what we would have
-    written before the run (empty when that can't matter)."""
+    """A sidecar of the run: where it is, how to render it, what is there, whether the run changes its
+    row, and the values that the row's fields had before, by name."""
 
     path: str
     render: Callable[[], bytes]
     found: SidecarReading | None
-    before: bytes = b""
+    is_changed: bool = True
+    before: Mapping[str, Value] = field(default_factory=dict)
 
-    def edited_fields(self) -> tuple[str, ...]:
-        """Return the fields in which what is there says something else than the rows did."""
-        if self.found is None or self.found.parsed is None:
-            return ()
-        return _differing(self.found.parsed, self._parsed(self.before))
+    def is_edited(self) -> bool:
+        """Tell whether what is there says something else than the row did."""
+        content = sidecar_content(self.found) if self.found is not None else None
+        return any(
+            not is_empty(value := getattr(content, name, None)) and not _says(value, before)
+            for name, before in self.before.items()
+        )
 
-    def _parsed(self, data: bytes) -> ParsedFile | None:
-        return parse_sidecar(data, self.path, Limits()).parsed
 
-
-def _differing(found: ParsedFile, other: ParsedFile | None) -> tuple[str, ...]:
-    return tuple(
-        name
-        for name in METADATA_NAMES
-        if not is_empty(getattr(found, name))
-        and (other is None or getattr(found, name) != getattr(other, name))
-    )
+def _says(value: Value, before: Value) -> bool:
+    """Compare a sidecar's value with a stored one; genres and tags have no order."""
+    if isinstance(value, tuple) and isinstance(before, tuple) and all(isinstance(v, str) for v in value):
+        return sorted(map(str, value)) == sorted(map(str, before))
+    return value == before
 
 
 def draft_sidecars(
     conn: sqlite3.Connection,
     schema: LibrarySchema,
-    brief: Brief,
+    snapshot: Snapshot,
     files: Sequence[FileRow],
     found: Mapping[str, SidecarReading],
+    changed: Collection[tuple[str, int]],
     settings: Settings,
-    *,
-    has_changes: bool,
 ) -> list[SidecarDraft]:
-    """Return the sidecars of the book and of these main files, from the state before the run.
+    """Return the sidecars of the book and of these main files; `snapshot` is the state before the run.
 
-    `found`: those that are on disk, by their path in stored form.
+    `found`: those that are on disk, by their path in stored form. `changed`: the rows, (table, id), that
+    the run changes.
     """
-    if not settings.write_sidecars or brief.book is None:
-        return []
+    book = snapshot.brief.book
     mains = [f for f in files if f.is_main]
-    renders: dict[str, Callable[[], bytes]] = {
-        file_sidecar_path(f.path): partial(_render_file, conn, schema, f.id) for f in mains
-    }
-    if mains:
-        path = sidecar_path_of_book(brief, settings)
-        renders[path] = partial(_render_book, conn, schema, brief.book.id)
-    return [
-        SidecarDraft(path, render, found.get(path), render() if path in found and has_changes else b"")
-        for path, render in renders.items()
-    ]
+    if not settings.write_sidecars or book is None or not mains:
+        return []
+    drafts = []
+    for file in mains:
+        path, key = file_sidecar_path(file.path), ("files", file.id)
+        render = partial(_render_file, conn, schema, file.id)
+        before = _values(snapshot.files.get(file.id, {}))
+        drafts.append(SidecarDraft(path, render, found.get(path), key in changed, before))
+    path = sidecar_path_of_book(snapshot.brief, settings)
+    render = partial(_render_book, conn, schema, book.id)
+    is_changed = ("books", book.id) in changed
+    drafts.append(SidecarDraft(path, render, found.get(path), is_changed, _values(snapshot.book)))
+    return drafts
+
+
+def _values(record: Mapping[str, Stored]) -> dict[str, Value]:
+    return {name: stored.value for name, stored in record.items()}
 
 
 def _render_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> bytes:
@@ -144,14 +148,14 @@ def sidecar_path_of_book(brief: Brief, settings: Settings) -> str:
     return book_sidecar_path(brief.book.path, first.path, is_folder)
 
 
-def sidecars_to_write(drafts: Iterable[SidecarDraft], *, has_changes: bool) -> list[Companion]:
-    """Return the sidecars whose content would differ; without changes only those that are not there.
+def sidecars_to_write(drafts: Iterable[SidecarDraft]) -> list[Companion]:
+    """Return the sidecars whose content would differ; of rows without changes only those not there.
 
     Differs from Shisho: one with invalid JSON is never overwritten, and keys we do not know stay.
     """
     written = []
     for draft in drafts:
-        if draft.found is not None and (draft.found.parsed is None or not has_changes):
+        if draft.found is not None and (draft.found.error is not None or not draft.is_changed):
             continue
         data = draft.render()
         if draft.found is None:
@@ -235,15 +239,16 @@ def replaced_entries(
     """
     if book is None:
         return []
-    known = {d.path for d in drafts if not d.edited_fields()}
+    by_path = {d.path: d for d in drafts}
     entries = []
     for companion in companions:
-        if companion.old is None or companion.path in known:
+        draft = by_path.get(companion.path)
+        if companion.old is None or (draft is not None and not draft.is_edited()):
             continue
         old = {"path": companion.path, "sha256": keep_blob(conn, companion.old)}
         new = {"path": companion.path, "sha256": companion.sha256}
-        field = f"{companion.kind}_file"
-        entries.append(Entry("books", book.id, field, old, None, new, None, Reason.NEW_VALUE.value))
+        name = f"{companion.kind}_file"
+        entries.append(Entry("books", book.id, name, old, None, new, None, Reason.NEW_VALUE.value))
     return entries
 
 
@@ -256,6 +261,8 @@ def note_seen(
     """Remember the sidecars as read and as they will be, so that neither counts as news again."""
     hashes: dict[str, set[str]] = {}
     for sidecar in found:
+        if sidecar.error is not None:
+            continue
         hashes.setdefault(sidecar.path, set()).add(sidecar.sha256)
     for companion in written:
         if companion.kind == SIDECAR:

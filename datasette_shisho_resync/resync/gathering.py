@@ -29,7 +29,7 @@ from ..parsers.sidecar import book_sidecar_path, file_sidecar_path
 from ..settings import Settings
 from ..store.evidence import KnownBelow, known_below
 from ..store.schema import exact_text
-from ..store.snapshot import load_brief
+from ..store.snapshot import known_sidecars, load_brief
 from ..store.times import from_stored
 
 _MAIN_TYPES = frozenset({"epub", "cbz", "m4b", "pdf"})
@@ -94,7 +94,17 @@ def _ground(brief: Brief) -> object:
 def find_brief(conn: sqlite3.Connection, target: Target) -> Brief:
     """Load the rows a run is about. Raises `UnknownRow`."""
     with exact_text(conn):
-        return load_brief(conn, target)
+        brief = load_brief(conn, target)
+        return replace(brief, known_sidecars=known_sidecars(conn, _sidecar_paths(brief)))
+
+
+def _sidecar_paths(brief: Brief) -> list[str]:
+    """Return where sidecars of the book may be, whether or not its folder exists; in stored form."""
+    mains = [f.path for f in brief.files if f.is_main]
+    paths = [file_sidecar_path(path) for path in mains]
+    if brief.book is not None and mains:
+        paths.extend(book_sidecar_path(brief.book.path, mains[0], exists) for exists in (True, False))
+    return paths
 
 
 @dataclass(slots=True)
@@ -254,6 +264,7 @@ def read_requests(
                 known=FileStat(file.size_bytes, known_ns) if known_ns is not None else None,
                 cover_if_changed=mode is Mode.SCAN and file.cover_name is not None,
                 with_cover=settings.write_covers and file.is_main,
+                known_sidecars=brief.known_sidecars,
             )
         )
     return requests

@@ -12,6 +12,7 @@ from ..candidates import (
     book_sidecar_layer,
     file_layers,
     is_unchanged,
+    sidecar_content,
     stored_cover,
     supplement_layers,
 )
@@ -56,14 +57,23 @@ class Planned:
 
 
 def plan_run(
-    conn: sqlite3.Connection, schema: LibrarySchema, ask: Ask, gathered: Gathered, settings: Settings
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    ask: Ask,
+    gathered: Gathered,
+    settings: Settings,
+    *,
+    with_echoes: bool = False,
 ) -> Planned:
-    """Raises the error to report when no file could be read, and `BadRequest` for an unknown field."""
+    """`with_echoes`: the decisions list what unedited sidecars say too, as `explain` shows it.
+
+    Raises the error to report when no file could be read, and `BadRequest` for an unknown field.
+    """
     check_fields(ask.fields)
     if gathered.refusal is not None:
         raise gathered.refusal
     doomed = _doomed(conn, gathered)
-    snapshot, decisions = _decided(conn, schema, ask, gathered, settings, doomed)
+    snapshot, decisions = _decided(conn, schema, ask, gathered, settings, doomed, with_echoes)
     changes = [
         Change(d.table, d.pk, d.column or ROW, d.image, None, None, None, Reason.REMOVED) for d in doomed
     ]
@@ -104,6 +114,7 @@ def _decided(
     gathered: Gathered,
     settings: Settings,
     doomed: Sequence[DoomedRow],
+    with_echoes: bool,
 ) -> tuple[Snapshot, tuple[Decision, ...]]:
     """Load what the run may change and decide each field of what stays."""
     brief = gathered.brief
@@ -115,17 +126,18 @@ def _decided(
     covered = {f.id: _with_cover(bare.files[f.id], gathered.readings[f.id], f) for f in files}
     layers = {f.id: _layers(f, gathered, covered[f.id], bare, ask.mode, settings) for f in files}
     book_layers = _book_layers(files, layers, gathered, bare, ask.mode)
-    offered = names_in(layer for group in (*layers.values(), book_layers) for layer in group)
+    speaking = (la for group in (*layers.values(), book_layers) for la in group if with_echoes or not la.echo)
+    offered = names_in(speaking)
     identities = resolve_names(conn, schema, brief.library_id, bare.identities, offered)
     snapshot = replace(bare, files=covered, identities=identities)
     decisions: list[Decision] = []
     if with_book is not None and any(f.is_main for f in files) and not _has_lost_its_file(ask, gathered):
         record = Record("books", with_book.id, snapshot.book, book_layers)
-        decisions.extend(decide_record(record, ask.mode, identities))
+        decisions.extend(decide_record(record, ask.mode, identities, with_echoes=with_echoes))
     for file in files:
         if ask.target.table == "books" or file.id in (ask.target.pk, gathered.promoted):
             record = Record("files", file.id, covered[file.id], layers[file.id])
-            decisions.extend(decide_record(record, ask.mode, identities))
+            decisions.extend(decide_record(record, ask.mode, identities, with_echoes=with_echoes))
     return snapshot, tuple(decisions)
 
 
@@ -239,10 +251,11 @@ def _unused_edits(
 ) -> Iterator[str]:
     """Warn of each edit in a sidecar that the run does not use and overwrites."""
     written = {(c.table, c.pk, c.field) for c in plan.changes}
+    rows = {(c.table, c.pk) for c in plan.changes}
     lost: dict[str, list[str]] = {}
     for decision in decisions:
         edit = _edit_of(decision, gathered, snapshot)
-        if edit is None:
+        if edit is None or (decision.table, decision.pk) not in rows:
             continue
         path, value = edit
         is_written = (decision.table, decision.pk, decision.field.name) in written
@@ -264,7 +277,7 @@ def _edit_of(decision: Decision, gathered: Gathered, snapshot: Snapshot) -> tupl
     """Return the sidecar that speaks about a field and was not seen before, and what it says."""
     is_book = decision.table == "books"
     sidecar = gathered.book_sidecar if is_book else gathered.readings[decision.pk].sidecar
-    if sidecar is None or sidecar.parsed is None or (sidecar.path, sidecar.sha256) in snapshot.seen_sidecars:
+    if sidecar is None or (sidecar.path, sidecar.sha256) in snapshot.seen_sidecars:
         return None
-    value = getattr(sidecar.parsed, decision.field.name, None)
+    value = getattr(sidecar_content(sidecar), decision.field.name, None)
     return None if is_empty(value) else (sidecar.path, value)

@@ -70,7 +70,8 @@ class Service:
     def planned(self, ask: Ask) -> Planned:
         """Return every decision, for `explain`."""
         with self.translated():
-            return plan_run(self.conn, self.schema, ask, self.gather(ask), self.settings)
+            gathered = self.gather(ask)
+            return plan_run(self.conn, self.schema, ask, gathered, self.settings, with_echoes=True)
 
     def run(self, ask: Ask, by: By) -> Outcome:
         """Do a run: one transaction, then the files. Raises what `apply_run` raises."""

@@ -16,7 +16,7 @@ from ..store.pending import note_sidecars
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, exact_text
 from ..store.search import index_book, index_series, unindex_book
-from ..store.snapshot import load_brief, series_of_book
+from ..store.snapshot import load_brief, load_snapshot, series_of_book
 from ..store.times import now
 from ..store.undo import FILE_FIELDS, Undo
 from .applying import By
@@ -134,9 +134,11 @@ def _companions(
     if mains:
         paths.append(sidecar_path_of_book(brief, settings))
     found = dict(_sidecars_on_disk(paths, brief, settings))
-    drafts = draft_sidecars(conn, schema, brief, mains, found, settings, has_changes=True)
+    state = load_snapshot(conn, schema, brief, [f.id for f in mains], ())
+    changed = {("books", brief.book.id), *(("files", f.id) for f in mains)}
+    drafts = draft_sidecars(conn, schema, state, mains, found, changed, settings)
     drafts = [d for d in drafts if d.path not in taken and d.found is not None]
-    written = sidecars_to_write(drafts, has_changes=True)
+    written = sidecars_to_write(drafts)
     note_seen(conn, [d.found for d in drafts if d.found is not None], written)
     if run.mode != Mode.SCAN.value:  # these ignored the edits that come back, so they are still news
         for companion in restored:

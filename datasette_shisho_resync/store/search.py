@@ -7,14 +7,15 @@ probably says, and only then by reading the table. What rows say is for `search_
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..fields import SERIES, Entity
 from .schema import SEARCH_TABLES, LibrarySchema, exact_text, sql_text
-from .search_content import BOOKS, BY_ENTITY, SearchContent, SearchTable
+from .search_content import BOOKS, BY_ENTITY, SearchContent, SearchTable, load_books
 
 _PHRASE_PIECES = 6
 _SEPARATORS = re.compile(r"[\x00-\x2f:-@\[-`{-\x7f]+")  # ASCII that is part of no token
@@ -31,9 +32,19 @@ def index_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) ->
     return _index(conn, schema, BOOKS, book_id)
 
 
-def insert_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> None:
-    """Write the search row of a book that has none yet, without looking for one."""
-    _insert_new(conn, schema, BOOKS, book_id)
+def insert_books(conn: sqlite3.Connection, schema: LibrarySchema, book_ids: Sequence[int]) -> None:
+    """Write the search rows of books that have none yet, without looking for any."""
+    if not book_ids or not schema.has(BOOKS.name, BOOKS.id_column):
+        return
+    columns = _columns(schema, BOOKS)
+    with exact_text(conn):
+        contents = load_books(conn, schema, book_ids)
+    last = sorted(_taken(conn, BOOKS, contents))  # else one of them might take the place of another book
+    rows: list[tuple[object, ...]] = [
+        (rowid, pk, *map(sql_text, _values(columns, contents[pk])))
+        for rowid, pk in (*((pk, pk) for pk in contents if pk not in last), *((None, pk) for pk in last))
+    ]
+    conn.executemany(_insert_sql(BOOKS, columns), rows)
 
 
 def unindex_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> bool:
@@ -149,12 +160,26 @@ def _insert(
     former_rowid: int | None,
 ) -> None:
     """Insert a row at its own id, else where it was, else anywhere."""
-    taken = conn.execute(f"select 1 from {table.name} where rowid = ?", (pk,)).fetchone()
-    marks = ", ".join("cast(? as integer)" if c == "library_id" else "cast(? as text)" for c in columns)
-    conn.execute(
+    rowid = former_rowid if _taken(conn, table, (pk,)) else pk
+    conn.execute(_insert_sql(table, columns), (rowid, pk, *map(sql_text, values)))
+
+
+def _taken(conn: sqlite3.Connection, table: SearchTable, ids: Iterable[int]) -> set[int]:
+    """Return those of the ids that are row ids already."""
+    rows = conn.execute(
         f"""
+        select wanted.value
+        from json_each(?) as wanted
+        cross join {table.name} as found on found.rowid = wanted.value
+        """,
+        (json.dumps(list(ids)),),
+    )
+    return {row[0] for row in rows}
+
+
+def _insert_sql(table: SearchTable, columns: Sequence[str]) -> str:
+    marks = ", ".join("cast(? as integer)" if c == "library_id" else "cast(? as text)" for c in columns)
+    return f"""
         insert into {table.name} (rowid, {table.id_column}, {", ".join(columns)})
         values (?, ?, {marks})
-        """,
-        (former_rowid if taken else pk, pk, *map(sql_text, values)),
-    )
+    """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..fields import BY_NAME, ENTITIES, PERSON, SERIES, Entity, Field, Level
 from .schema import LibrarySchema
@@ -29,58 +31,90 @@ class SearchTable:
     load: Callable[[sqlite3.Connection, LibrarySchema, int], SearchContent | None]
 
 
-def _load_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> SearchContent | None:
-    row = conn.execute(
+def load_books(
+    conn: sqlite3.Connection, schema: LibrarySchema, book_ids: Iterable[int]
+) -> dict[int, SearchContent]:
+    """Load books by their ids; those that are gone are left out."""
+    wanted = json.dumps(list(book_ids))
+    rows = conn.execute(
         f"""
-        select library_id, cast(title as text), filepath, {_optional(schema, "books", "subtitle")}
-        from books
-        where id = ?
+        select books.id, library_id, cast(title as text), filepath, {_optional(schema, "books", "subtitle")}
+        from json_each(?) as wanted
+        cross join books on books.id = wanted.value
         """,
-        (book_id,),
-    ).fetchone()
-    if row is None:
-        return None
-    library_id, title, filepath, subtitle = row
-    filenames = conn.execute(
-        """
-        select filepath
-        from files
-        where book_id = ?
-        order by file_type, id
-        """,
-        (book_id,),
+        (wanted,),
+    ).fetchall()
+    filenames = _joined_by_book(
+        conn.execute(
+            """
+            select book_id, filepath
+            from json_each(?) as wanted
+            cross join files on files.book_id = wanted.value
+            order by file_type, files.id
+            """,
+            (wanted,),
+        )
     )
-    texts = {
-        "title": title or "",
-        "filepath": filepath or "",
-        "subtitle": subtitle or "",
-        "authors": _linked_names(conn, schema, BY_NAME["authors"], book_id),
-        "filenames": _joined(filenames),
-        "narrators": _linked_names(conn, schema, BY_NAME["narrators"], book_id),
-        "series_names": _linked_names(conn, schema, BY_NAME["series"], book_id),
+    authors, narrators, series = (
+        _linked_names(conn, schema, BY_NAME[name], wanted) for name in ("authors", "narrators", "series")
+    )
+    return {
+        pk: SearchContent(
+            library_id,
+            {
+                "title": title or "",
+                "filepath": filepath or "",
+                "subtitle": subtitle or "",
+                "authors": authors.get(pk, ""),
+                "filenames": filenames.get(pk, ""),
+                "narrators": narrators.get(pk, ""),
+                "series_names": series.get(pk, ""),
+            },
+            (("filepath", filepath or ""), ("title", title or "")),
+        )
+        for pk, library_id, title, filepath, subtitle in rows
     }
-    return SearchContent(library_id, texts, (("filepath", texts["filepath"]), ("title", texts["title"])))
 
 
-def _linked_names(conn: sqlite3.Connection, schema: LibrarySchema, field: Field, book_id: int) -> str:
-    """Return the names that a book or its files point to, in order, then their aliases."""
+def _load_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> SearchContent | None:
+    return load_books(conn, schema, (book_id,)).get(book_id)
+
+
+def _linked_names(
+    conn: sqlite3.Connection, schema: LibrarySchema, field: Field, wanted: str
+) -> Mapping[int, str]:
+    """Return the names that books or their files point to, in order, then their aliases.
+
+    `wanted`: a JSON list of the books' ids.
+    """
     entity = field.entity
     if entity not in schema.entities or not schema.has(field.link_table or ""):
-        return ""
-    owner = "= ?" if field.level is Level.BOOK else "in (select id from files where book_id = ?)"
+        return {}
+    owner = "wanted.value" if field.level is Level.BOOK else "files.id"
+    files = "" if field.level is Level.BOOK else "cross join files on files.book_id = wanted.value"
     tables = (entity.table, *((entity.alias_table,) if entity in schema.aliased else ()))
     arms = [
         f"""
-        select {rank}, link.sort_order, link.rowid, named.rowid, named.name
-        from {field.link_table} as link
-        join {table} as named
+        select wanted.value, named.name, {rank}, link.sort_order, link.rowid, named.rowid
+        from json_each(?) as wanted
+        {files}
+        cross join {field.link_table} as link on link.{field.owner_column} = {owner}
+        cross join {table} as named
             on named.{"id" if table == entity.table else entity.id_column} = link.{entity.id_column}
-        where link.{field.owner_column} {owner}
         """
         for rank, table in enumerate(tables)
     ]
-    rows = conn.execute("union all".join(arms) + "order by 1, 2, 3, 4", (book_id,) * len(arms))
-    return _joined(row[4:] for row in rows)
+    return _joined_by_book(
+        conn.execute("union all".join(arms) + "order by 3, 4, 5, 6", (wanted,) * len(arms)),
+    )
+
+
+def _joined_by_book(rows: Iterable[Sequence[Any]]) -> Mapping[int, str]:
+    """Join the texts of (book id, text, ...) rows."""
+    texts: dict[int, list[tuple[str | None]]] = {}
+    for row in rows:
+        texts.setdefault(row[0], []).append((row[1],))
+    return {book_id: _joined(found) for book_id, found in texts.items()}
 
 
 def _load_series(conn: sqlite3.Connection, schema: LibrarySchema, series_id: int) -> SearchContent | None:

@@ -356,6 +356,19 @@ def _seen_sidecars(
     return frozenset(seen)
 
 
+def known_sidecars(conn: sqlite3.Connection, paths: Sequence[str]) -> frozenset[str]:
+    """Return the SHA-256 of the contents that sidecars at these paths had when last seen."""
+    if not conn.execute("select 1 from sqlite_master where name = 'resync_sidecars'").fetchone():
+        return frozenset()
+    known: set[str] = set()
+    for path in paths:
+        rows = conn.execute(
+            "select sha256 from resync_sidecars where path = cast(? as text)", (sql_text(path),)
+        )
+        known.update(r[0] for r in rows)
+    return frozenset(known)
+
+
 def resolve_names(
     conn: sqlite3.Connection,
     schema: LibrarySchema,

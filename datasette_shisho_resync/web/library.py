@@ -94,7 +94,9 @@ class WebLibrary:
     async def planned(self, ask: Ask, brief: Brief) -> Planned:
         """Return every decision, for `explain`."""
         gathered = await self._gather(ask, brief)
-        return await self.read(lambda conn, schema: plan_run(conn, schema, ask, gathered, self.settings))
+        return await self.read(
+            lambda conn, schema: plan_run(conn, schema, ask, gathered, self.settings, with_echoes=True)
+        )
 
     async def recorded_run(self, run_id: int) -> Run:
         """Return a run of the history. Raises UnknownRow."""

@@ -405,3 +405,35 @@ def test_the_target_of_an_import_run_is_the_book(library: Library) -> None:
     scan(library)
     [run] = library.rows("resync_runs")
     assert Target(run["target_table"], run["target_pk"]) == Target("books", 1)
+
+
+def test_an_edited_sidecar_is_taken_though_the_file_did_not_change(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    put(library, "Emma/emma.epub", epub("Emma"))
+    scan(library)
+    library.edit_sidecar(library.book_sidecar(), title="Edited")
+    library.edit_sidecar(library.file_sidecar(2), language="de")
+    report = scan(library)
+    assert (report.updated, report.unchanged) == (2, 0)
+    assert (library.book(1)["title"], library.book(1)["title_source"]) == ("Edited", "sidecar")
+    assert library.file(2)["language"] == "de"
+
+
+def test_a_sidecar_that_was_only_touched_is_looked_at_once(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    os.utime(library.book_sidecar())
+    assert scan(library).unchanged == 1
+    written = library.conn.total_changes
+    assert scan(library).unchanged == 1
+    assert library.conn.total_changes == written
+
+
+def test_a_sidecar_with_broken_json_does_not_stop_the_scan(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    library.book_sidecar().write_text("{ no")
+    report = scan(library)
+    assert (report.unchanged, report.failed) == (1, 0)
+    assert any("Dune.metadata.json" in warning for warning in report.warnings)
+    assert library.book_sidecar().read_text() == "{ no"

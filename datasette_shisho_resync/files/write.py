@@ -32,9 +32,14 @@ def replace_file(path: str, data: bytes, roots: Sequence[str], *, fsync: bool = 
 
 
 def replace_files(
-    folder: str, contents: Mapping[str, bytes], roots: Sequence[str], *, fsync: bool = False
+    folder: str,
+    contents: Mapping[str, bytes],
+    roots: Sequence[str],
+    *,
+    fsync: bool = False,
+    mtime_ns: int | None = None,
 ) -> dict[str, FileError]:
-    """Write several covers and sidecars of one folder, as `replace_file` does.
+    """Write several covers and sidecars of one folder, as `replace_file` does, with this time if given.
 
     Returns: base name -> error of each that could not be written; the others were, unless one has a
     name that is not for us to write.
@@ -55,7 +60,7 @@ def replace_files(
         for name, data in contents.items():
             path = os.path.join(folder, name)
             try:
-                _replace(descriptor, name, path, data, fsync)
+                _replace(descriptor, name, path, data, fsync, mtime_ns)
             except (FileError, OSError) as error:
                 failed[name] = _as_ours(path, error)
     finally:
@@ -83,7 +88,7 @@ def _open_folder(path: str, roots: Sequence[str]) -> int:
     return folder
 
 
-def _replace(folder: int, name: str, path: str, data: bytes, fsync: bool) -> None:
+def _replace(folder: int, name: str, path: str, data: bytes, fsync: bool, mtime_ns: int | None) -> None:
     existing = _existing(folder, name)
     if existing is not None and not stat.S_ISREG(existing.st_mode):
         raise FileRefused(shown(path), "is not a regular file")
@@ -95,6 +100,8 @@ def _replace(folder: int, name: str, path: str, data: bytes, fsync: bool) -> Non
                 _keep_access(descriptor, existing)
             file.write(data)
             file.flush()
+            if mtime_ns is not None:
+                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
             if fsync:
                 os.fsync(descriptor)
         os.replace(temp, name, src_dir_fd=folder, dst_dir_fd=folder)

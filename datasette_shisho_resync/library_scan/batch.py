@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from ..candidates import is_unchanged
 from ..errors import ResyncError
 from ..model import FileReading, FileStatus, Mode, Plan, Target
 from ..resync import Ask, Gathered, Service, apply_run
 from ..resync.applying import Applied
 from ..resync.gathering import in_stored_form
+from ..store.times import from_stored
 from .books import BookFinder
 from .importing import Imported, Importer
 from .job import Job
@@ -246,9 +248,16 @@ def _cover_bytes(reading: FileReading) -> int:
 
 
 def _changed_files(plan: Plan, mode: Mode, unit: Update) -> set[int]:
-    """Return the files that count as updated: in scan those that changed on disk, else those whose record
-    or book the plan changes."""
-    if mode is Mode.SCAN:
+    """Return the files that count as updated: those whose record or book the plan changes, in scan also
+    those that changed on disk."""
+    if any(c.table == "books" for c in plan.changes):
         return {row.id for row in unit.changed}
     changed = {c.pk for c in plan.changes if c.table == "files"}
-    return {row.id for row in unit.changed} if any(c.table == "books" for c in plan.changes) else changed
+    if mode is Mode.SCAN:
+        stats = {f.id: f.stat for f in plan.files}
+        changed |= {
+            row.id
+            for row in unit.changed
+            if not is_unchanged(stats.get(row.id), row.size_bytes, from_stored(row.modified_at))
+        }
+    return changed

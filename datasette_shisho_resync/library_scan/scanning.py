@@ -22,6 +22,7 @@ from ..store.library import (
     load_libraries,
     make_library,
 )
+from ..store.pending import touch_sidecars
 from ..store.schema import exact_text
 from ..workers import WorkerPool
 from .batch import BatchWriter
@@ -128,6 +129,8 @@ class Scan:
         if found.retouched:
             self.service.transaction(lambda: self._retouch(found))
         self._read_and_write(found)
+        if found.edited:
+            self.service.transaction(lambda: touch_sidecars(self.conn, found.edited, found.started_ns))
         self._vanished(found)
 
     def _move(self, mover: Mover, moves: Sequence[Move]) -> None:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..candidates import is_unchanged
 from ..files import PathMap, is_companion
 from ..model import Mode
 from ..parsers.filename import is_excluded_supplement, is_supplement_name
+from ..parsers.sidecar import SIDECAR_SUFFIX
 from ..store.library import KnownFile, LibraryRow, known_files
+from ..store.pending import seen_sidecars
 from ..store.times import from_stored, to_stored
 from .grouping import is_split, sort_stem
 from .new_book import Supplement
@@ -37,8 +40,9 @@ class ImportUnit:
 
 @dataclass(slots=True)
 class Survey:
-    """What a scan found. `updates` are the ids of books with changed files, `vanished` known files
-    that were not seen; `changed` and `retouched` ids of changed main files and supplements."""
+    """What a scan found. `updates` are the books with changed files or sidecars, `retouched` changed
+    supplements, `vanished` known files that were not seen, `edited` sidecars that somebody wrote since
+    (stored paths)."""
 
     folders: list[Folder] = field(default_factory=list)
     units: list[ImportUnit] = field(default_factory=list)
@@ -46,6 +50,8 @@ class Survey:
     retouched: list[tuple[KnownFile, FoundFile]] = field(default_factory=list)
     vanished: list[KnownFile] = field(default_factory=list)
     errors: list[ScannedFile] = field(default_factory=list)
+    edited: list[str] = field(default_factory=list)
+    started_ns: int = field(default_factory=time.time_ns)
     unchanged: int = 0
 
     @property
@@ -85,8 +91,12 @@ def survey(
     for root, start in pairs:
         stored = path_map.stored(start)
         known = {k.path: k for k in known_files(conn, library.id, stored)} if library.id else {}
+        seen = seen_sidecars(conn, stored) if known and mode is Mode.SCAN else None
         for folder in walk(root, start, file_types, note_error):
+            rows = [known.get(path_map.stored(f.path)) for f in folder.media]
             new = [f for f in folder.media if not _note_known(found, f, known, path_map, mode)]
+            if seen is not None:
+                _note_edited(found, folder, [r for r in rows if r is not None], seen, path_map)
             _note_others(found, folder, known, path_map)
             found.folders.append(folder)
             found.units.extend(_units(folder, new, grouping))
@@ -113,6 +123,30 @@ def _note_known(
     else:
         found.updates.setdefault(row.book_id, []).append(row)
     return True
+
+
+def _note_edited(
+    found: Survey, folder: Folder, rows: Sequence[KnownFile], seen: Mapping[str, str], path_map: PathMap
+) -> None:
+    """Have the books read whose sidecars were edited, or appeared, since they were last seen.
+
+    Differs from Shisho: it reads a sidecar only when it reads the file.
+    """
+    mains = [row for row in rows if row.role == "main"]
+    for file in folder.others if mains else ():
+        if not file.name.endswith(SIDECAR_SUFFIX):
+            continue
+        if to_stored(file.stat.mtime_ns) <= seen.get(path_map.stored(file.path), ""):
+            continue
+        found.edited.append(path_map.stored(file.path))
+        owner = file.name.removesuffix(SIDECAR_SUFFIX)
+        for row in mains:
+            name = os.path.basename(row.path)
+            if owner in (name, os.path.splitext(name)[0], os.path.basename(folder.path)):
+                waiting = found.updates.setdefault(row.book_id, [])
+                if row not in waiting:
+                    waiting.append(row)
+                    found.unchanged -= 1
 
 
 def _note_others(found: Survey, folder: Folder, known: dict[str, KnownFile], path_map: PathMap) -> None:

@@ -21,7 +21,7 @@ from ..values import MAX_DEPTH, from_json, plain_number, to_json
 
 VERSION = 1
 
-_SUFFIX = ".metadata.json"
+SIDECAR_SUFFIX = ".metadata.json"
 _READ_KEYS = (
     "title", "subtitle", "description", "authors", "series", "genres", "tags",
     "name", "narrators", "publisher", "url", "release_date", "identifiers", "chapters", "language",
@@ -82,15 +82,15 @@ class FileSidecar:
 
 def file_sidecar_path(file_path: str) -> str:
     """Return where the sidecar of a file is."""
-    return file_path + _SUFFIX
+    return file_path + SIDECAR_SUFFIX
 
 
 def book_sidecar_path(book_path: str, main_file_path: str, book_dir_exists: bool) -> str:
     """Return where the sidecar of a book is: in its folder, or beside its first main file."""
     if book_dir_exists:
         folder = book_path.rstrip("/")
-        return os.path.join(folder, os.path.basename(folder) + _SUFFIX)
-    return os.path.splitext(main_file_path)[0] + _SUFFIX
+        return os.path.join(folder, os.path.basename(folder) + SIDECAR_SUFFIX)
+    return os.path.splitext(main_file_path)[0] + SIDECAR_SUFFIX
 
 
 def parse_sidecar(data: bytes, path: str, limits: Limits) -> SidecarReading:

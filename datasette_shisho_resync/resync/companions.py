@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -49,13 +50,15 @@ from .gathering import readable_roots
 @dataclass(frozen=True)
 class Companion:
     """A file to write: `path` in stored form; `old` is what it holds now, None when it is not there;
-    `known_sha256` that of `data` where somebody knows it already."""
+    `known_sha256` that of `data` where somebody knows it already. `made_ns` becomes the file's time: before
+    the time at which a sidecar is noted as seen, so that a later one tells of somebody's edit."""
 
     path: str
     kind: str
     data: bytes
     old: bytes | None
     known_sha256: str | None = None
+    made_ns: int = field(default_factory=time.time_ns, compare=False)
 
     @cached_property
     def sha256(self) -> str:
@@ -279,8 +282,9 @@ def write_companions(companions: Sequence[Companion], roots: Sequence[str], sett
     for companion in companions:
         folder, name = os.path.split(settings.path_map.here(companion.path))
         folders.setdefault(folder, {})[name] = companion.data
+    made_ns = min((c.made_ns for c in companions), default=None)
     return [
         error.message
         for folder, contents in folders.items()
-        for error in replace_files(folder, contents, allowed).values()
+        for error in replace_files(folder, contents, allowed, mtime_ns=made_ns).values()
     ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .schema import sql_text
-from .times import now
+from .times import now, to_stored
 from .waiting import WaitingRows
 
 COVER, SIDECAR = "cover", "sidecar"
@@ -72,4 +72,28 @@ def add_sidecars(conn: sqlite3.Connection, seen: Sequence[tuple[str, str]]) -> N
     conn.executemany(
         "insert or ignore into resync_sidecars (path, sha256, seen_at) values (cast(? as text), ?, ?)",
         [(sql_text(path), sha256, timestamp) for path, sha256 in seen],
+    )
+
+
+def seen_sidecars(conn: sqlite3.Connection, folder: str) -> dict[str, str] | None:
+    """Return when each sidecar below a folder was last seen, as stored; None where nothing is remembered."""
+    if not conn.execute("select 1 from sqlite_master where name = 'resync_sidecars'").fetchone():
+        return None
+    rows = conn.execute(
+        """
+        select path, max(seen_at)
+        from resync_sidecars
+        where path > cast(? as text) and path < cast(? as text)
+        group by path
+        """,
+        (sql_text(folder.rstrip("/") + "/"), sql_text(folder.rstrip("/") + "0")),
+    )
+    return {path: seen_at for path, seen_at in rows}
+
+
+def touch_sidecars(conn: sqlite3.Connection, paths: Sequence[str], seen_ns: int) -> None:
+    """Remember that the known ones of these sidecars were looked at, at this time."""
+    conn.executemany(
+        "update resync_sidecars set seen_at = ? where path = cast(? as text) and seen_at < ?",
+        [(to_stored(seen_ns), sql_text(path), to_stored(seen_ns)) for path in paths],
     )

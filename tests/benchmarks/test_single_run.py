@@ -36,7 +36,6 @@ def write_twenty_rows(conn: sqlite3.Connection) -> None:
     conn.execute("commit")
 
 
-
 @pytest.mark.parametrize("changes", ["nothing", "title"])
 def test_a_run_on_one_epub(library: Library, comparison: Comparison, changes: str) -> None:
     library.conn.execute("create table twenty (id integer primary key, number integer, text text)")

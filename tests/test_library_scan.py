@@ -13,7 +13,7 @@ from builders.images import jpeg
 from builders.m4b import build_m4b
 from library import BY, Library, epub
 
-from datasette_shisho_resync.errors import BadRequest
+from datasette_shisho_resync.errors import BadRequest, UndoConflict
 from datasette_shisho_resync.library_scan import Grouping, Progress, ScanOptions, ScanReport, scan_library
 from datasette_shisho_resync.model import Mode, Target
 from datasette_shisho_resync.store.schema import create_library, open_library
@@ -437,3 +437,14 @@ def test_a_sidecar_with_broken_json_does_not_stop_the_scan(library: Library) -> 
     assert (report.unchanged, report.failed) == (1, 0)
     assert any("Dune.metadata.json" in warning for warning in report.warnings)
     assert library.book_sidecar().read_text() == "{ no"
+
+
+def test_undo_of_an_import_spares_a_book_that_a_person_edited_since(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    job_id = scan(library).job_id
+    assert job_id is not None
+    library.edit("books", title="Mine", title_source="manual")
+    before = library.dump()
+    with pytest.raises(UndoConflict, match=r"books\.1\.title"):
+        library.service.undo_job(job_id, BY)
+    assert library.dump() == before

@@ -90,7 +90,7 @@ def _ask(rehearsal: ScanReport, mode: Mode) -> None:
     """Show what a dry run found, and ask. Raises Abort, also when the dry run was stopped."""
     if rehearsal.cancelled:
         raise click.Abort
-    say(*_summary(rehearsal), err=True)
+    say(*_listed(rehearsal), *_summary(rehearsal), err=True)
     confirmation.ask(f"{mode.value.capitalize()} these files?")
 
 
@@ -134,10 +134,17 @@ def report_to_json(report: ScanReport, *, dry_run: bool) -> dict[str, Any]:
     return {key: sendable(value) for key, value in answer.items()}
 
 
+def _listed(report: ScanReport) -> Iterator[str]:
+    """Yield what a dry run would do with each file that it would touch."""
+    for file in report.files:
+        if file.status != "error":
+            yield f"{file.status}: {file.path}"
+
+
 def _report(report: ScanReport, common: Common, *, dry_run: bool) -> None:
     say(*(f"Warning: {warning}" for warning in report.warnings), err=True)
     say(*(f"Error: {_reason(file)}" for file in report.files if file.status == "error"), err=True)
-    say(*_summary(report))
+    say(*(_listed(report) if dry_run else ()), *_summary(report))
     if dry_run:
         say("Dry run: nothing was written.")
     elif report.job_id is not None:

@@ -56,7 +56,7 @@ def _header(data: bytes, name: str) -> tuple[str, _Size]:
             if width < 1 or height < 1:
                 raise UnreadableFile(name, f"a damaged cover ({mime} without a size)")
             return mime, (width, height)
-    raise UnreadableFile(name, "a cover that is no JPEG, PNG, WebP, GIF or BMP image")
+    raise UnreadableFile(name, "its cover is no JPEG, PNG, WebP, GIF or BMP image")
 
 
 def _png_size(data: bytes) -> _Size:

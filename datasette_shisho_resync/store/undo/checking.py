@@ -11,6 +11,7 @@ from ...comparison import comparison_key
 from ...errors import Conflict, UndoConflict
 from ...fields import BY_NAME, ENTITIES, Field, Kind
 from ...model import Identities
+from ...sources import MANUAL
 from ..apply import MARK
 from ..history import Entry, Run
 from ..removal import Reference, references, row_image
@@ -165,6 +166,8 @@ class UndoCheck:
         if entry.field == ROW:
             if entry.new is None and row_image(self.conn, entry.table, entry.pk) is not None:
                 yield name
+            elif entry.old is None:
+                yield from self._edited_since(entry)
         elif entry.field in BY_NAME:
             if not self._is_as_left(BY_NAME[entry.field], entry):
                 yield name
@@ -172,6 +175,17 @@ class UndoCheck:
             row = row_image(self.conn, entry.table, entry.pk)
             if row is None or row[entry.field] != plain(entry.new):
                 yield name
+
+    def _edited_since(self, entry: Entry) -> Iterator[str]:
+        """Yield the fields of a book or file that the run made and that a person has set since."""
+        row = row_image(self.conn, entry.table, entry.pk)
+        if row is None or entry.table not in ("books", "files"):
+            return
+        made = image_of(entry.new)
+        for known in self.schema.fields:
+            column = known.source_column
+            if known.level.value == entry.table and column and row[column] == MANUAL != made.get(column):
+                yield f"{entry.table}.{entry.pk}.{known.name}"
 
     def _is_as_left(self, field: Field, entry: Entry) -> bool:
         row = row_image(self.conn, entry.table, entry.pk)

@@ -15,9 +15,8 @@ from datasette_shisho_resync.decide import (
     judge,
     limited,
     make_plan,
-    stored_or_empty,
 )
-from datasette_shisho_resync.fields import BOOK_FIELDS, FILE_FIELDS, Level
+from datasette_shisho_resync.fields import BOOK_FIELDS
 from datasette_shisho_resync.model import (
     EMPTY,
     Author,
@@ -363,8 +362,3 @@ def test_a_limited_plan_takes_nothing_from_a_supplement_that_stays_one() -> None
     role = Change("files", 2, "file_role", "supplement", None, "main", None, Reason.DERIVED)
     whole = plan_of(decided("title", EMPTY, (EPUB, "New")), changes=(role,))
     assert limited(whole, ("title",)).changes == ()
-
-
-@pytest.mark.parametrize(("level", "fields"), [(Level.BOOK, BOOK_FIELDS), (Level.FILE, FILE_FIELDS)])
-def test_a_record_yet_to_be_made_is_empty(level: Level, fields: tuple[Any, ...]) -> None:
-    assert stored_or_empty({}, level) == {f.name: EMPTY for f in fields}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -59,6 +60,7 @@ def test_a_first_scan(
         place = tmp_path / str(next(numbers))
         shutil.rmtree(tmp_path / str(int(place.name) - 1), ignore_errors=True)
         shutil.copytree(mixed_folder, place / "media")
+        os.sync()  # else writing them goes on while we measure
         return (place,)
 
     def first_scan(place: Path) -> None:

@@ -1,0 +1,16 @@
+"""Decide what a run changes: snapshot + layers + mode -> decisions -> plan. Pure: no I/O, no SQL."""
+
+from __future__ import annotations
+
+from .decisions import ROLE as ROLE
+from .decisions import ROW as ROW
+from .decisions import Candidate as Candidate
+from .decisions import Decision as Decision
+from .decisions import Record as Record
+from .decisions import as_change as as_change
+from .decisions import decide_record as decide_record
+from .decisions import effective_source as effective_source
+from .decisions import judge as judge
+from .plans import change_to_json as change_to_json
+from .plans import limited as limited
+from .plans import make_plan as make_plan

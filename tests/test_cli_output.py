@@ -7,10 +7,11 @@ from datetime import date
 import pytest
 
 from datasette_shisho_resync.cli.output import display_width, say, shortened, table
-from datasette_shisho_resync.cli.plan_text import value_text, with_source
+from datasette_shisho_resync.cli.plan_text import with_source
 from datasette_shisho_resync.cli.progress import progress_text
 from datasette_shisho_resync.library_scan import Progress
 from datasette_shisho_resync.model import Author, Chapter, CoverImage, Identifier, SeriesEntry, Value
+from datasette_shisho_resync.value_text import value_text
 
 
 def test_a_table_lines_up_also_with_wide_letters() -> None:

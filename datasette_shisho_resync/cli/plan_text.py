@@ -5,31 +5,24 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
 from itertools import groupby
 
 from ..model import (
-    Author,
     Change,
-    Chapter,
-    CoverImage,
     FileState,
     FileStatus,
-    Identifier,
     Mode,
     Outcome,
     Plan,
     Reason,
     RowImage,
-    SeriesEntry,
     Value,
 )
-from ..values import plain_number
+from ..value_text import NOTHING, counted, value_text
 from .output import shortened, table
 
 FAILED_STATUSES = (FileStatus.ERROR, FileStatus.REFUSED, FileStatus.UNAVAILABLE)
 
-_NOTHING = "-"
 _ONE = {"books": "book", "files": "file"}
 _FALLBACK_COLUMNS = 120
 _LEAST_CELL = 20
@@ -66,51 +59,10 @@ _DONE = {
 }
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def value_text(value: Value | RowImage) -> str:
-    """Return a value in a few words."""
-    if isinstance(value, RowImage):
-        return "a row"
-    if isinstance(value, tuple):
-        return _list_text(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, date):
-        return value.isoformat()[:10]
-    if isinstance(value, CoverImage):
-        return f"{value.mime} {value.width}x{value.height} {value.sha256[:8]}"
-    return _NOTHING if value is None or value == "" else str(value)
-
-
-def _list_text(values: Sequence[object]) -> str:
-    if values and isinstance(values[0], Chapter):
-        return counted(sum(map(_chapter_count, values)), "chapter")
-    return "; ".join(map(_entry_text, values)) or _NOTHING
-
-
-def _chapter_count(chapter: object) -> int:
-    assert isinstance(chapter, Chapter)
-    return 1 + sum(map(_chapter_count, chapter.children))
-
-
-def _entry_text(entry: object) -> str:
-    if isinstance(entry, Author):
-        return f"{entry.name} [{entry.role}]" if entry.role else entry.name
-    if isinstance(entry, Identifier):
-        return f"{entry.type} {entry.value}"
-    if isinstance(entry, SeriesEntry):
-        numbers = [str(plain_number(n)) for n in (entry.number, entry.number_end) if n is not None]
-        return " ".join(filter(None, (entry.name, entry.unit, "-".join(numbers))))
-    return str(entry)
-
-
 def with_source(value: Value | RowImage, source: str | None, most: int) -> str:
     """Return a value with where it came from, in at most `most` columns."""
     text = value_text(value)
-    suffix = "" if source is None or text == _NOTHING else f" ({source})"
+    suffix = "" if source is None or text == NOTHING else f" ({source})"
     return shortened(text, max(_LEAST_CELL, most - len(suffix))) + suffix
 
 

@@ -18,11 +18,11 @@ from ..model import Mode
 from ..resync import By
 from ..settings import Settings
 from ..store.opening import copy_in_memory, open_or_create
+from ..value_text import counted
 from . import confirmation
 from .command import FAILED, Command
 from .options import Common, common, mode_option, yes_option
 from .output import say, write_json
-from .plan_text import counted
 from .progress import ProgressLine
 from .session import session_on
 

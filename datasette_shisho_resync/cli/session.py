@@ -5,17 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from datasette.plugins import pm
 
-from ..errors import BadRequest
-from ..files import checked_roots, shown
+from ..files import shown
 from ..hooks import load_extensions
 from ..resync import Service
+from ..resync.roots import with_default_roots
 from ..settings import Settings
 from ..store.schema import library_schema, open_library
-from ..store.snapshot import library_paths
 from ..workers import WorkerPool
 from .options import Common
 
@@ -64,25 +63,3 @@ def session_on(
             yield session
         finally:
             service.close()
-
-
-def with_default_roots(settings: Settings, conn: sqlite3.Connection, more: Iterable[str]) -> Settings:
-    """Fill in the roots, unless some are set: the library paths of now, and `more`.
-
-    A library path that may not be a root is left out: its files will be refused, one by one.
-    Raises BadRequest when one of `more` may not be.
-
-    Source: design 5.5.
-    """
-    if settings.roots is not None:
-        return settings
-    here = [settings.path_map.here(path) for path in library_paths(conn)]
-    return replace(settings, roots=checked_roots([*filter(_may_be_root, here), *more]))
-
-
-def _may_be_root(path: str) -> bool:
-    try:
-        checked_roots([path])
-    except BadRequest:
-        return False
-    return True

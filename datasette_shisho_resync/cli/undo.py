@@ -8,10 +8,11 @@ from ..decide import ROW
 from ..json_output import job_undone_to_json, undone_to_json
 from ..resync import By, Undone
 from ..store.history import Entry
+from ..value_text import counted
 from .command import Command
 from .options import Common, checked_id, common
 from .output import say, write_json
-from .plan_text import counted, row_name
+from .plan_text import row_name
 from .session import open_session
 
 _EXAMPLE = """\b

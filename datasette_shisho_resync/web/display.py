@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..cli.plan_text import value_text
 from ..files import COVER_MIMES, shown
 from ..json_output import sendable
 from ..model import Chapter, CoverImage, Value
+from ..value_text import value_text
 from ..values import is_empty
 
 _MOST_ITEMS = 200

@@ -15,9 +15,9 @@ from weakref import WeakValueDictionary
 
 from datasette.plugins import pm
 
-from ..cli.session import with_default_roots
 from ..errors import NotALibrary, ResyncError
 from ..hooks import load_extensions
+from ..resync.roots import with_default_roots
 from ..settings import Settings, settings_from
 from ..store.schema import LibrarySchema, library_schema
 from ..workers import WorkerPool

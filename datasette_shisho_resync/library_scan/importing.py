@@ -33,19 +33,17 @@ from ..resync.planning import names_in
 from ..settings import Settings
 from ..sources import EXISTING_COVER, FILEPATH
 from ..store.apply import Writing, apply_changes, insert_list, scalar_columns
-from ..store.entities import EntityRows, index_created
-from ..store.history import Entry, RunHeader, add_header, record_entries
+from ..store.entities import EntityRows
+from ..store.history import Entry, RunHeader, add_header
 from ..store.library import LibraryRow, file_ids, find_book, has_path, path_of_book
-from ..store.pending import add_sidecars
-from ..store.review import recompute_review
 from ..store.schema import LibrarySchema
-from ..store.search import index_book, index_series, insert_books
 from ..store.snapshot import add_names, brief_of_book, load_snapshot
 from ..store.times import now, to_stored
 from ..store.waiting import WaitingRows
 from .job import Job
 from .made_book import MadeBook, MadeFile, covers_of, drafts_of
 from .new_book import NewBook, NewFile, Supplement
+from .unfinished import Unfinished
 
 _MOST_WAITING_ROWS = 50_000
 
@@ -58,19 +56,6 @@ class Imported:
     file_ids: Mapping[str, int]
     companions: tuple[Companion, ...]
     pending: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class Unfinished:
-    """What the books since the last commit still need: search rows of named rows (table, id), of books
-    (with whether they are new) and of series; the review state of files; history and known sidecars."""
-
-    entities: list[tuple[str, int]] = field(default_factory=list)
-    books: dict[int, bool] = field(default_factory=dict)
-    series: set[int] = field(default_factory=set)
-    files: list[int] = field(default_factory=list)
-    history: list[tuple[int, Entry]] = field(default_factory=list)
-    sidecars: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -98,15 +83,7 @@ class Importer:
         full-text write would flush its whole index."""
         self.flush()
         waiting, self._unfinished = self._unfinished, Unfinished()
-        index_created(self.conn, self.schema, waiting.entities)
-        insert_books(self.conn, self.schema, [pk for pk, is_new in waiting.books.items() if is_new])
-        for book_id in (pk for pk, is_new in waiting.books.items() if not is_new):
-            index_book(self.conn, self.schema, book_id)
-        for series_id in sorted(waiting.series):
-            index_series(self.conn, self.schema, series_id)
-        recompute_review(self.conn, self.schema, waiting.files)
-        record_entries(self.conn, waiting.history)
-        add_sidecars(self.conn, waiting.sidecars)
+        waiting.finish(self.conn, self.schema)
 
     def flush(self) -> None:
         """Insert what waits, so that others see it; what was known of named rows is not trusted any more."""

@@ -23,7 +23,7 @@ from ..store.library import (
     make_library,
 )
 from ..store.pending import touch_sidecars
-from ..store.schema import exact_text
+from ..store.schema import exact_text, rare_checkpoints
 from ..workers import WorkerPool
 from .batch import BatchWriter
 from .importing import Importer
@@ -63,7 +63,7 @@ class Scan:
         """Do the whole scan. Raises ResyncError before anything was read; Ctrl-C is reported."""
         started = time.monotonic()
         cancelled = False
-        with exact_text(self.conn), self.service.translated():
+        with self.service.translated(), exact_text(self.conn), rare_checkpoints(self.conn):
             self._choose_library()
             found = self._survey()
             try:

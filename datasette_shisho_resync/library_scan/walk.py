@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 
-from ..files import shown
+from ..files import is_companion, shown
 from ..model import FileStat
+from ..parsers.sidecar import SIDECAR_SUFFIX
 
+_name_of = attrgetter("name")
 _APPLE_DOUBLE = "._"  # what macOS leaves beside each file on foreign disks: never media
 
 
@@ -27,7 +30,7 @@ class FoundFile:
 
 @dataclass(slots=True)
 class Folder:
-    """One folder: the library folder it lies in, its media files in order, and all other files."""
+    """One folder: the library folder it lies in, its media files in order, and all other files but covers."""
 
     root: str
     path: str
@@ -65,7 +68,7 @@ def walk(
 def _fill(folder: Folder, file_types: Collection[str], on_error: Callable[[str, OSError], None]) -> list[str]:
     """List one folder; returns the folders in it."""
     with os.scandir(folder.path) as listing:
-        entries = sorted(listing, key=lambda e: e.name)
+        entries = sorted(listing, key=_name_of)
     below = []
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
@@ -74,6 +77,8 @@ def _fill(folder: Folder, file_types: Collection[str], on_error: Callable[[str, 
         name = entry.name
         file_type = name.rpartition(".")[2].lower() if "." in name else ""
         is_media = file_type in file_types and not name.startswith(_APPLE_DOUBLE)
+        if not is_media and not name.endswith(SIDECAR_SUFFIX) and is_companion(name):
+            continue
         try:
             info = entry.stat()
         except OSError as error:  # a dead link, or a file that went while we looked

@@ -1,7 +1,8 @@
 """Speed as promised, each measured beside its floor in one run.
 
 Run it with `python -m pytest tests/benchmarks --override-ini addopts=`; the ordinary run leaves it out.
-It takes a few minutes, and wants a machine that does nothing else.
+It takes a few minutes, and wants a machine that does nothing else; on a slow disk, which then is what
+is measured, add `--basetemp=/dev/shm/benchmarks`.
 """
 
 from __future__ import annotations

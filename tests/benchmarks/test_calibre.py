@@ -32,6 +32,7 @@ def test_a_first_scan_against_calibre(
     command = ["calibredb", "add", "--with-library", str(calibre), "-r", str(folder)]
     environment = {**os.environ, "CALIBRE_CONFIG_DIRECTORY": str(tmp_path / "config")}
     floor = seconds(lambda: subprocess.run(command, env=environment, check=True, capture_output=True))
+    assert len(list(calibre.rglob("*.epub"))) == _BOOKS
     database = tmp_path / "library.db"
     report = benchmark.pedantic(scan, (database, folder, worker_pool), rounds=1)
     assert report.imported == _BOOKS

@@ -69,7 +69,7 @@ def test_a_first_scan(
     def floor(place: Path) -> None:
         parse_all(place / "media", worker_pool)
 
-    assert comparison.ratio(first_scan, floor, rounds=7, prepare=prepare) <= _MOST
+    assert comparison.ratio(first_scan, floor, rounds=5, prepare=prepare) <= _MOST
 
 
 def test_a_scan_of_what_did_not_change(

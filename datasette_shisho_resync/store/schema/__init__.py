@@ -5,7 +5,15 @@ Knows names and types only; what the rows mean is for the other modules of `stor
 
 from __future__ import annotations
 
-from .connection import exact_text, is_empty, open_library, quoted, sql_text, translate
+from .connection import (
+    exact_text,
+    is_empty,
+    open_library,
+    quoted,
+    rare_checkpoints,
+    sql_text,
+    translate,
+)
 from .history_tables import HISTORY_TABLES, create_history
 from .introspection import LibrarySchema, library_schema
 from .library_tables import DEFAULT_REVIEW_CRITERIA, LIBRARY_TABLES, SEARCH_TABLES, create_library
@@ -23,6 +31,7 @@ __all__ = [
     "library_schema",
     "open_library",
     "quoted",
+    "rare_checkpoints",
     "sql_text",
     "translate",
 ]

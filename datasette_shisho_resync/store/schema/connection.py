@@ -15,6 +15,7 @@ from urllib.parse import quote
 from ...errors import DatabaseBusy, NotALibrary, ReadOnlyDatabase, ResyncError
 
 _CACHE_KIB = 32 * 1024
+_RARE_CHECKPOINT_PAGES = 16_384
 _CACHED_STATEMENTS = 512
 
 decode_exactly = functools.partial(str, encoding="utf-8", errors="surrogateescape")
@@ -99,6 +100,18 @@ def exact_text(conn: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         conn.text_factory = former
+
+
+@contextmanager
+def rare_checkpoints(conn: sqlite3.Connection) -> Iterator[None]:
+    """Let the write-ahead log grow for a while: each checkpoint waits until the disk has all that was
+    written, which in a scan are also thousands of covers and sidecars."""
+    former = conn.execute("pragma wal_autocheckpoint").fetchone()[0]
+    conn.execute(f"pragma wal_autocheckpoint = {_RARE_CHECKPOINT_PAGES}")
+    try:
+        yield
+    finally:
+        conn.execute(f"pragma wal_autocheckpoint = {former}")
 
 
 def sql_text(value: str) -> str | bytes:

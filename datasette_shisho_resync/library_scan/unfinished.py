@@ -1,0 +1,38 @@
+"""What the books of a batch still need when their rows are there."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from ..store.entities import index_created
+from ..store.history import Entry, record_entries
+from ..store.pending import add_sidecars
+from ..store.review import recompute_review
+from ..store.schema import LibrarySchema
+from ..store.search import index_book, index_series, insert_books
+
+
+@dataclass(slots=True)
+class Unfinished:
+    """What the books since the last commit still need: search rows of named rows (table, id), of books
+    (with whether they are new) and of series; the review state of files; history and known sidecars."""
+
+    entities: list[tuple[str, int]] = field(default_factory=list)
+    books: dict[int, bool] = field(default_factory=dict)
+    series: set[int] = field(default_factory=set)
+    files: list[int] = field(default_factory=list)
+    history: list[tuple[int, Entry]] = field(default_factory=list)
+    sidecars: list[tuple[str, str]] = field(default_factory=list)
+
+    def finish(self, conn: sqlite3.Connection, schema: LibrarySchema) -> None:
+        """Write it, the last thing before a commit."""
+        index_created(conn, schema, self.entities)
+        insert_books(conn, schema, [pk for pk, is_new in self.books.items() if is_new])
+        for book_id in (pk for pk, is_new in self.books.items() if not is_new):
+            index_book(conn, schema, book_id)
+        for series_id in sorted(self.series):
+            index_series(conn, schema, series_id)
+        recompute_review(conn, schema, self.files)
+        record_entries(conn, self.history)
+        add_sidecars(conn, self.sidecars)

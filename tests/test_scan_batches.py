@@ -1,0 +1,130 @@
+"""Batches of a scan: what fails takes nothing with it, and nothing is written without need."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders.epub import build_epub, nav_document
+from library import BY, Library, epub
+
+from datasette_shisho_resync.library_scan import Progress, ScanOptions, ScanReport, scan_library
+from datasette_shisho_resync.store.waiting import WaitingRows
+
+
+def scan(library: Library, stop_at: int = 0) -> ScanReport:
+    def progress(told: Progress) -> None:
+        if stop_at and told.stage == "Reading" and told.done == stop_at:
+            raise KeyboardInterrupt
+
+    options = ScanOptions((str(library.root),))
+    return scan_library(library.conn, "library.db", options, library.settings, library.pool, BY, progress)
+
+
+def put(library: Library, *names: str, data: bytes | None = None) -> None:
+    for name in names:
+        folder = library.root / name
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.epub").write_bytes(epub(name) if data is None else data)
+
+
+@pytest.fixture
+def watcher(library: Library) -> Iterator[sqlite3.Connection]:
+    """Another connection, which notices every write."""
+    conn = sqlite3.connect(library.path)
+    yield conn
+    conn.close()
+
+
+def data_version(conn: sqlite3.Connection) -> int:
+    version: int = conn.execute("pragma data_version").fetchone()[0]
+    return version
+
+
+def test_a_scan_of_what_did_not_change_writes_nothing(library: Library, watcher: sqlite3.Connection) -> None:
+    put(library, "a", "b")
+    scan(library)
+    library.service.close()
+    before = data_version(watcher)
+    assert scan(library).unchanged == 2
+    assert data_version(watcher) == before
+
+
+def test_a_file_that_can_not_be_read_causes_no_write(library: Library, watcher: sqlite3.Connection) -> None:
+    put(library, "a")
+    put(library, "broken", data=b"no archive")
+    scan(library)
+    before, jobs = data_version(watcher), len(library.rows("resync_jobs"))
+    report = scan(library)
+    assert (report.failed, report.job_id) == (1, None)
+    assert data_version(watcher) == before
+    assert len(library.rows("resync_jobs")) == jobs
+
+
+def test_a_folder_of_files_that_can_not_be_read_leaves_no_job(library: Library) -> None:
+    put(library, "broken", data=b"no archive")
+    assert scan(library).failed == 1
+    assert not library.conn.execute("select 1 from sqlite_master where name = 'resync_jobs'").fetchone()
+
+
+def test_a_batch_is_one_transaction(library: Library) -> None:
+    put(library, *"abcdefgh")
+    commits: list[str] = []
+    library.conn.set_trace_callback(lambda sql: commits.append(sql) if sql == "commit" else None)
+    assert scan(library).imported == 8
+    assert len(commits) == 2  # the books, and the job that is done
+
+
+@pytest.mark.parametrize("table", ["books", "files", "authors", "resync_runs", "resync_pending", "chapters"])
+def test_what_fails_at_the_end_of_a_batch_is_found_and_left_out(library: Library, table: str) -> None:
+    put(library, *"abcd")
+    scan(library)
+    assert library.conn.execute("select count(*) from resync_runs").fetchone()[0] == 4
+    place = {
+        "books": "new.title = 'bad'",
+        "authors": "(select title from books where id = new.book_id) = 'bad'",
+    }
+    place["files"] = "new.name = 'bad'"
+    place["chapters"] = "new.title = 'bad'"
+    place["resync_runs"] = "(select title from books where id = new.target_pk) = 'bad'"
+    place["resync_pending"] = "new.path like '%/bad.%'"
+    library.conn.execute(
+        f"create trigger no before insert on {table} when {place[table]} begin select raise(abort, 'no'); end"
+    )
+    put(library, "e", "f", "g")
+    toc = nav_document('<ol><li><a href="x">bad</a></li></ol>')
+    put(library, "bad", data=build_epub(title="bad", nav=toc))
+    report = scan(library)
+    assert (report.imported, report.failed) == (3, 1)
+    assert [f.error for f in report.files if f.status == "error"] == ["no"]
+    titles = sorted("abcdefg")
+    assert sorted(b["title"] for b in library.rows("books")) == titles
+    assert sorted(row[0] for row in library.conn.execute("select title from books_fts")) == titles
+    assert len(library.rows("files")) == len(library.rows("authors")) == len(library.rows("resync_runs")) == 7
+    assert not (library.root / "bad" / "bad.metadata.json").exists()
+
+
+def test_ctrl_c_in_the_middle_keeps_what_was_done(library: Library) -> None:
+    put(library, *(f"book {number}" for number in range(12)))
+    report = scan(library, stop_at=5)
+    assert report.cancelled
+    assert report.imported == len(library.rows("books")) == len(library.rows("books_fts")) == 5
+    assert scan(library).imported == 7
+
+
+def test_ids_are_those_that_sqlite_would_give(tmp_path: Path) -> None:
+    conn = sqlite3.connect(":memory:", isolation_level=None)
+    conn.execute("create table used (id integer primary key autoincrement, t text)")
+    conn.execute("create table plain (id integer primary key, t text)")
+    for table in ("used", "plain"):
+        conn.execute(f"insert into {table} (id) values (3), (7)")
+        conn.execute(f"delete from {table} where id = 7")
+    rows = WaitingRows(conn)
+    assert [rows.insert("used", {"t": "a"}), rows.insert("used", {"t": "b"})] == [8, 9]
+    assert rows.insert("plain", {"t": "a\udcff"}) == 4
+    rows.flush()
+    assert conn.execute("select cast(t as blob) from plain where id = 4").fetchone()[0] == b"a\xff"
+    assert [row[0] for row in conn.execute("select id from used")] == [3, 8, 9]
+    conn.close()

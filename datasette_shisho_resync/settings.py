@@ -53,7 +53,7 @@ def settings_from(config: Mapping[str, Any] | None) -> Settings:
 
 def _number(name: str, value: object) -> int | float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or value <= 0:  # type: ignore[operator]
+    if not is_number or not 0 < value < float("inf"):  # type: ignore[operator]
         raise BadRequest(f"The setting {name} must be a number above 0, not {value!r}.")
     if _LIMITS.get(name) == "float":
         return float(value)  # type: ignore[arg-type]

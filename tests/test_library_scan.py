@@ -448,3 +448,56 @@ def test_undo_of_an_import_spares_a_book_that_a_person_edited_since(library: Lib
     with pytest.raises(UndoConflict, match=r"books\.1\.title"):
         library.service.undo_job(job_id, BY)
     assert library.dump() == before
+
+
+def test_pruned_records_belong_to_the_scans_job(library: Library) -> None:
+    path = put(library, "Dune/dune.epub", epub("Dune"))
+    put(library, "Emma/emma.epub", epub("Emma"))
+    scan(library)
+    before = library.content()
+    path.unlink()
+    job_id = scan(library, prune=True).job_id
+    assert job_id is not None
+    library.service.undo_job(job_id, BY)
+    assert library.content() == before
+
+
+def test_a_library_without_modification_times_can_be_scanned(library: Library) -> None:
+    library.conn.execute("alter table files drop column file_modified_at")
+    put(library, "Dune/dune.epub", epub("Dune"))
+    assert scan(library).imported == 1
+    assert scan(library).failed == 0
+
+
+def test_a_scan_that_breaks_off_says_so_in_its_job(library: Library) -> None:
+    for number in range(130):
+        put(library, f"{number}/{number}.epub", epub(f"Book {number}"))
+
+    def fail(progress: Progress) -> None:
+        if progress.stage == "Reading" and progress.done == 120:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        scan(library, progress=fail)
+    assert [j["state"] for j in library.rows("resync_jobs")] == ["failed"]
+    assert len(library.rows("books")) == len(library.rows("books_fts"))
+
+
+def test_a_file_that_is_all_extension_is_no_book(library: Library) -> None:
+    put(library, ".epub", b"")
+    assert scan(library).failed == 0
+
+
+def test_a_library_needs_a_name(library: Library) -> None:
+    options = ScanOptions((str(library.root),), library=" ")
+    with pytest.raises(BadRequest):
+        scan_library(library.conn, "x", options, library.settings, library.pool, BY, lambda _: None)
+
+
+def test_numbers_alone_are_parts_only_if_they_count(library: Library) -> None:
+    for name in ("1984", "2001", "451"):
+        put(library, f"Shelf/{name}.m4b", build_m4b())
+    for name in ("01", "02"):
+        put(library, f"Parts/{name}.m4b", build_m4b())
+    scan(library)
+    assert sorted(map(len, books(library).values())) == [1, 1, 1, 2]

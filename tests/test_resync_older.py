@@ -105,3 +105,22 @@ def test_an_odd_series_number_is_shown_and_replaced(book: Library) -> None:
     book.rewrite(1, epub(series="S", number=2))
     assert changed(book.scan())["series"].old[0].number == "first"  # type: ignore[union-attr,index]
     assert book.series() == [("S", 2.0)]
+
+
+def test_a_removal_is_undone_where_ids_are_text(book: Library) -> None:
+    book.add_witness()
+    book.scan()
+    schema = book.conn.execute("select sql from sqlite_master where name = 'files'").fetchone()[0]
+    texts = schema.replace("library_id integer", "library_id text").replace("book_id integer", "book_id text")
+    book.conn.execute("pragma writable_schema = on")
+    book.conn.execute("update sqlite_master set sql = ? where name = 'files'", (texts,))
+    book.conn.execute("pragma writable_schema = reset")
+    book.conn.execute(
+        "update files set library_id = cast(library_id as text), book_id = cast(book_id as text)"
+    )
+    before = book.content(with_derived=False)
+    book.remove(1)
+    outcome = book.scan()
+    assert outcome.book_deleted
+    book.undo(outcome.run_id)
+    assert book.content(with_derived=False) == before

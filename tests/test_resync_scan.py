@@ -436,3 +436,12 @@ def test_a_database_that_cannot_be_written_is_reported(book: Library) -> None:
 def test_every_decision_is_there_to_be_explained(book: Library) -> None:
     planned = book.service.planned(Ask(Target("books", 1)))
     assert {d.field.name for d in planned.decisions} == set(BY_NAME)
+
+
+def test_search_rows_of_a_series_follow_a_title_that_somebody_edited(book: Library) -> None:
+    book.rewrite(1, epub("Dune", series="Dunes", number=1))
+    book.scan()
+    book.edit("books", title="Edited", title_source="manual")
+    book.edit("books", sort_title="Edited", sort_title_source="manual")
+    assert not book.scan().changed
+    assert "Edited" in book.rows("series_fts")[0]["book_titles"]

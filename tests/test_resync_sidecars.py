@@ -159,7 +159,35 @@ def test_a_run_on_one_file_leaves_the_sidecar_of_another(book: Library) -> None:
     assert not book.file_sidecar(2).exists()
 
 
-def test_an_edit_of_a_field_that_was_not_selected_is_warned_of(scanned: Library) -> None:
+def test_a_limited_run_leaves_the_edit_of_another_field_for_later(scanned: Library) -> None:
     scanned.edit_sidecar(scanned.book_sidecar(), title="Edited", subtitle="Taken")
-    [warning] = scanned.scan(fields=("subtitle",)).warnings
-    assert "its edit of title" in warning
+    assert scanned.scan(fields=("subtitle",)).warnings == ()
+    assert scanned.sidecar()["title"] == "Edited"
+    scanned.scan()
+    assert (scanned.book()["title"], scanned.book()["title_source"]) == ("Edited", "sidecar")
+
+
+@pytest.mark.parametrize("mode", [Mode.REFRESH, Mode.RESET])
+def test_an_edit_that_a_run_ignored_is_still_news_for_the_next_scan(scanned: Library, mode: Mode) -> None:
+    scanned.edit_sidecar(scanned.book_sidecar(), subtitle="Mine")
+    assert not scanned.run(mode).changed
+    scanned.scan()
+    assert scanned.book()["subtitle"] == "Mine"
+
+
+def test_undo_leaves_a_sidecar_that_was_edited_since(scanned: Library) -> None:
+    scanned.rewrite(1, epub("New"))
+    run_id = scanned.scan().run_id
+    scanned.edit_sidecar(scanned.book_sidecar(), subtitle="Mine")
+    [warning] = scanned.undo(run_id).warnings
+    assert "was edited since and stays" in warning
+    assert scanned.sidecar()["subtitle"] == "Mine"
+
+
+def test_undo_leaves_the_sidecars_of_other_files_alone(scanned: Library) -> None:
+    other = scanned.add_file(1, "b.epub", epub("Second"))
+    scanned.scan()
+    scanned.edit_sidecar(scanned.file_sidecar(other), language="de")
+    scanned.rewrite(1, epub("New", language="en"))
+    scanned.undo(scanned.scan("files", 1).run_id)
+    assert scanned.sidecar(scanned.file_sidecar(other))["language"] == "de"

@@ -17,6 +17,7 @@ from ..model import FileReading, FileStatus, Mode, Plan, Target
 from ..resync import Ask, Gathered, Service, apply_run
 from ..resync.applying import Applied
 from ..resync.gathering import in_stored_form
+from ..store.library import has_path
 from ..store.times import from_stored
 from .books import BookFinder
 from .importing import Imported, Importer
@@ -127,6 +128,9 @@ class BatchWriter:
             path = self.service.settings.path_map.stored(found.path)
             if reading.status is not FileStatus.OK:
                 self.tally.note(ScannedFile(path, "error", error=reading.error))
+                continue
+            if has_path(self.conn, "files", self.importer.library.id, path):
+                self.tally.counts["unchanged"] += 1  # another scan was faster
                 continue
             self.tally.warnings.extend(reading.warnings)
             files.append(NewFile(found, path, in_stored_form(reading, path, self.service.settings)))

@@ -42,7 +42,8 @@ def part_keys(titles: Mapping[str, str | None]) -> Mapping[str, str]:
     for name, title in titles.items():
         stem = without_extension(name)
         key = (_without_part(stem), _without_part(title) if title else "")
-        if key[0] != stem.strip().lower():
+        # "01" counts, "1984" is a title.
+        if key[0] != stem.strip().lower() and (key[0] or len(stem.strip()) < 3 or stem.strip()[0] == "0"):
             groups.setdefault(key, []).append(name)
     parts = {}
     for names in groups.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..errors import ResyncError, UnreadableFile
@@ -70,6 +71,9 @@ class Scan:
                 self._work(found)
             except KeyboardInterrupt:
                 cancelled = True
+            except BaseException:
+                self._fail_job()
+                raise
             self._finish_job(cancelled)
         return self._report(time.monotonic() - started, cancelled)
 
@@ -172,8 +176,12 @@ class Scan:
             self.tally.counts["missing"] += len(found.vanished)
             return
         for row in found.vanished:
+            ask = Ask(Target("files", row.id), Mode.SCAN)
             try:
-                outcome = self.service.run(Ask(Target("files", row.id), Mode.SCAN), self.job.by)
+                if not self.service.preview(ask).deleted:
+                    continue
+                self.service.transaction(self.job.start)
+                outcome = self.service.run(ask, self.job.by)
             except ResyncError as error:
                 self.tally.note(ScannedFile(row.path, "error", row.id, row.book_id, error.message))
                 continue
@@ -185,6 +193,12 @@ class Scan:
     def _finish_job(self, cancelled: bool) -> None:
         counts = {"total": self.total, "done": self.done, **self.tally.job_counts()}
         self.job.finish("cancelled" if cancelled else "done", counts, self.tally.errors())
+
+    def _fail_job(self) -> None:
+        """Say in the job's row that the scan broke off, where that can still be written."""
+        counts = {"total": self.total, "done": self.done, **self.tally.job_counts()}
+        with suppress(ResyncError, sqlite3.Error):
+            self.job.finish("failed", counts, self.tally.errors())
 
     def _report(self, seconds: float, cancelled: bool) -> ScanReport:
         counts = self.tally.counts

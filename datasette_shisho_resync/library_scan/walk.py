@@ -75,7 +75,7 @@ def _fill(folder: Folder, file_types: Collection[str], on_error: Callable[[str, 
             below.append(entry.path)
             continue
         name = entry.name
-        file_type = name.rpartition(".")[2].lower() if "." in name else ""
+        file_type = name.rpartition(".")[2].lower() if "." in name[1:] else ""
         is_media = file_type in file_types and not name.startswith(_APPLE_DOUBLE)
         if not is_media and not name.endswith(SIDECAR_SUFFIX) and is_companion(name):
             continue

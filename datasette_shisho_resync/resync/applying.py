@@ -17,6 +17,7 @@ from ..model import (
     CoverImage,
     FileRow,
     FileStatus,
+    Mode,
     Outcome,
     Plan,
     Reason,
@@ -132,18 +133,25 @@ def _write(
         changed,
         settings,
     )
+    if ask.fields is not None:  # an edit of another field is still to be used
+        drafts = [d for d in drafts if not d.is_news(planned.snapshot.seen_sidecars)]
     cover_names = _cover_names(plan, brief, gathered)
     covers = covers_to_write(plan.changes, brief, cover_names, settings)
     entries = _write_rows(conn, schema, gathered, planned, cover_names, started_at)
     if ask.fields is None:  # else the file's news in other fields would never be read again
         _keep_stats(conn, schema, gathered, remaining)
     if book is not None:
-        index_book(conn, schema, book.id)
+        if index_book(conn, schema, book.id) and not _touches_series(plan):
+            for series_id in sorted(_series_ids(conn, schema, brief)):
+                index_series(conn, schema, series_id)
         recompute_review(conn, schema, [f.id for f in brief.files if ("files", f.id) not in removed])
     sidecars = sidecars_to_write(drafts)
     companions = (*covers, *sidecars)
     if schema.has_history:
-        note_seen(conn, gathered.sidecars.values(), companions, planned.snapshot.seen_sidecars)
+        # Only a whole scan has used, or refused, what the sidecars say.
+        is_used = ask.mode is Mode.SCAN and ask.fields is None
+        found = gathered.sidecars.values() if is_used else ()
+        note_seen(conn, found, companions, planned.snapshot.seen_sidecars)
     run_id, pending = None, list[int]()
     if plan.changes:
         entries += replaced_entries(conn, companions, drafts, book)

@@ -84,6 +84,10 @@ class SidecarDraft:
     is_changed: bool = True
     before: Mapping[str, Value] = field(default_factory=dict)
 
+    def is_news(self, seen: Collection[tuple[str, str]]) -> bool:
+        """Tell whether somebody edited it since it was last seen."""
+        return self.found is not None and (self.path, self.found.sha256) not in seen and self.is_edited()
+
     def is_edited(self) -> bool:
         """Tell whether what is there says something else than the row did."""
         content = sidecar_content(self.found) if self.found is not None else None

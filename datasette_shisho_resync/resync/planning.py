@@ -84,7 +84,7 @@ def plan_run(
     whole = make_plan(ask.target, ask.mode, decisions, changes, _file_states(gathered), ())
     plan = limited(whole, ask.fields)
     warnings = [*_warnings(gathered)]
-    if settings.write_sidecars and plan.changes:
+    if settings.write_sidecars and plan.changes and ask.fields is None:
         warnings.extend(_unused_edits(plan, decisions, gathered, snapshot))
     plan = replace(plan, warnings=tuple(dict.fromkeys(warnings)))
     return Planned(plan, snapshot, decisions, doomed if ask.fields is None else ())

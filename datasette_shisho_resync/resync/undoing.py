@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from ..errors import UnknownRow
+from ..files import shown
 from ..model import Brief, Mode, SidecarReading, Target
 from ..parsers.sidecar import file_sidecar_path, parse_sidecar
 from ..settings import Settings
@@ -72,7 +73,9 @@ def undo_run(
         undo.apply()
         brief = _brief(conn, run.target)
         _index(conn, schema, brief, series | _series_ids(conn, schema, brief))
-        companions, replaced, warnings = _companions(conn, schema, run, brief, settings)
+        companions, replaced, warnings = _companions(
+            conn, schema, run, brief, {(e.table, e.pk) for e in undo.entries}, settings
+        )
         undo.entries.extend(replaced)
         header = RunHeader(run.target, run.mode, "", by.via, by.actor, by.job_id, started_at, undo_of=run.id)
         removed = sum(
@@ -121,7 +124,12 @@ def _index(conn: sqlite3.Connection, schema: LibrarySchema, after: Brief | None,
 
 
 def _companions(
-    conn: sqlite3.Connection, schema: LibrarySchema, run: Run, brief: Brief | None, settings: Settings
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    run: Run,
+    brief: Brief | None,
+    changed: Collection[tuple[str, int]],
+    settings: Settings,
 ) -> tuple[list[Companion], list[Entry], list[str]]:
     """Return the covers and sidecars to put back and the sidecars to write anew, history entries of what
     they replace, and warnings."""
@@ -134,12 +142,13 @@ def _companions(
     if mains:
         paths.append(sidecar_path_of_book(brief, settings))
     found = dict(_sidecars_on_disk(paths, brief, settings))
-    state = load_snapshot(conn, schema, brief, [f.id for f in mains], ())
-    changed = {("books", brief.book.id), *(("files", f.id) for f in mains)}
+    state = load_snapshot(conn, schema, brief, [f.id for f in mains], list(found))
     drafts = draft_sidecars(conn, schema, state, mains, found, changed, settings)
     drafts = [d for d in drafts if d.path not in taken and d.found is not None]
-    written = sidecars_to_write(drafts)
-    note_seen(conn, [d.found for d in drafts if d.found is not None], written)
+    edited = [d for d in drafts if d.is_changed and d.is_news(state.seen_sidecars)]
+    warnings += [f"{shown(d.path)} was edited since and stays as it is" for d in edited]
+    written = sidecars_to_write(d for d in drafts if d not in edited)
+    note_seen(conn, (), written)
     if run.mode != Mode.SCAN.value:  # these ignored the edits that come back, so they are still news
         for companion in restored:
             note_sidecars(conn, companion.path, ())

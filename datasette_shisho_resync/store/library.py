@@ -50,6 +50,8 @@ def choose_library(libraries: Sequence[LibraryRow], name: str | None, paths: Seq
 
     Raises `BadRequest` when the paths belong to different libraries, or to another than the named one.
     """
+    if name is not None and not name.strip():
+        raise BadRequest("A library needs a name.")
     holders = {lib.id: lib for lib in libraries for p in paths if any(holds(root, p) for root in lib.paths)}
     if len(holders) > 1:
         raise BadRequest("The folders belong to different libraries: scan them one by one.")
@@ -92,9 +94,11 @@ def add_path(conn: sqlite3.Connection, library_id: int, path: str) -> None:
 
 def known_files(conn: sqlite3.Connection, library_id: int, folder: str) -> Iterator[KnownFile]:
     """Yield the rows of all files below a folder."""
+    columns = {row[1] for row in conn.execute("pragma table_info(files)")}
+    modified_at = "file_modified_at" if "file_modified_at" in columns else "null"  # older libraries
     rows = conn.execute(
-        """
-        select id, book_id, filepath, file_role, file_type, filesize_bytes, file_modified_at
+        f"""
+        select id, book_id, filepath, file_role, file_type, filesize_bytes, {modified_at}
         from files
         where library_id = ? and filepath > cast(? as text) and filepath < cast(? as text)
         """,

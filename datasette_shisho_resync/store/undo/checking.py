@@ -138,13 +138,14 @@ class UndoCheck:
     def _is_run_row(self, table: str, column: str, value: Any) -> bool:
         """Tell whether the row of this value is there, or was removed by the run, and hangs on its book."""
         if (table, column) == ("books", "id"):
-            return value in self.book_ids
+            return _as_id(value) in self.book_ids
         if isinstance(value, (dict, list)):
             return False
+        value = _as_id(value)
         key = (table, column, value)
         if key not in self.run_rows:
             self.run_rows[key] = False  # until it is known, for rows that point to each other
-            rows = [row for row in self.removed.get(table, ()) if row.get(column) == value]
+            rows = [row for row in self.removed.get(table, ()) if _as_id(row.get(column)) == value]
             present = self.conn.execute(f"select * from {quoted(table)} where {quoted(column)} = ?", (value,))
             rows.extend(dict(zip(row.keys(), row, strict=True)) for row in present)
             self.run_rows[key] = any(self._hangs(table, row) for row in rows)
@@ -158,7 +159,7 @@ class UndoCheck:
         if row is not None:
             return {int(row[0])}
         removed = self.removed.get("files", ())
-        found = (row.get("book_id") for row in removed if row.get("id") == target.pk)
+        found = (_as_id(row.get("book_id")) for row in removed if row.get("id") == target.pk)
         return {book_id for book_id in found if isinstance(book_id, int)}
 
     def _changed_since(self, entry: Entry) -> Iterator[str]:
@@ -207,3 +208,8 @@ class UndoCheck:
 
 def _key(field: Field, value: Any) -> object:
     return comparison_key(field, value, Identities())
+
+
+def _as_id(value: Any) -> Any:
+    """Return an id as a number: older libraries hold some of them as text (spec 1.1)."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value

@@ -82,3 +82,18 @@ def test_nothing_is_recovered_where_nothing_ever_ran(library: Library) -> None:
     written = library.conn.total_changes
     library.service.recover()
     assert library.conn.total_changes == written
+
+
+def test_a_cover_that_could_not_be_written_is_written_later(book: Library) -> None:
+    in_the_way = book.root / "Shelf" / "a.epub.cover.png"
+    in_the_way.mkdir()
+    book.rewrite(1, epub("Old", cover=RED))
+    assert any("cover.png" in warning for warning in book.scan().warnings)
+    book.service.close()
+    assert [p["kind"] for p in book.rows("resync_pending")] == ["cover"]
+    book.service.recover()
+    assert len(book.rows("resync_pending")) == 1
+    in_the_way.rmdir()
+    book.service.recover()
+    assert cover(book) == RED
+    assert book.rows("resync_pending") == []

@@ -16,6 +16,7 @@ from ..errors import ResyncError
 from ..model import FileReading, FileStatus, Mode, Plan, Target
 from ..resync import Ask, Gathered, Service, apply_run
 from ..resync.applying import Applied
+from ..resync.companions import settled
 from ..resync.gathering import in_stored_form
 from ..store.library import has_path
 from ..store.times import from_stored
@@ -51,8 +52,7 @@ class BatchWriter:
     _forgotten: list[int] = field(default_factory=list)
     _has_new_job: bool = False
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    _writing: Future[list[str]] | None = None
-    _written: list[int] = field(default_factory=list)  # pending rows of the files that `_writing` writes
+    _writing: Future[tuple[list[str], list[int]]] | None = None
 
     @property
     def conn(self) -> sqlite3.Connection:
@@ -192,7 +192,6 @@ class BatchWriter:
         self._await_writing()
         if self._done:
             done, self._done = self._done, []
-            self._written = [pending for d in done for pending in d.pending]
             self._writing = self._thread.submit(self._write_files, done)
 
     def _roll_back(self) -> None:
@@ -235,14 +234,22 @@ class BatchWriter:
 
     # --- files --------------------------------------------------------------------------------
 
-    def _write_files(self, done: Sequence[Imported | Applied]) -> list[str]:
+    def _write_files(self, done: Sequence[Imported | Applied]) -> tuple[list[str], list[int]]:
+        """Returns a sentence for each file that could not be written, and the pending rows that are done."""
         roots = self.importer.library.paths
-        return [warning for d in done for warning in self.service.write(d.companions, roots)]
+        warnings: list[str] = []
+        ids: list[int] = []
+        for d in done:
+            failed = self.service.write(d.companions, roots)
+            ids.extend(settled(d.companions, d.pending, roots, self.service.settings, failed))
+            warnings.extend(failed)
+        return warnings, ids
 
     def _await_writing(self) -> None:
         if self._writing is not None:
-            self.tally.warnings.extend(self._writing.result())
-            self.service.written.extend(self._written)
+            warnings, ids = self._writing.result()
+            self.tally.warnings.extend(warnings)
+            self.service.written.extend(ids)
             self._writing = None
 
 

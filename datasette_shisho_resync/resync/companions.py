@@ -292,3 +292,21 @@ def write_companions(companions: Sequence[Companion], roots: Sequence[str], sett
         for folder, contents in folders.items()
         for error in replace_files(folder, contents, allowed, mtime_ns=made_ns).values()
     ]
+
+
+def settled(
+    companions: Sequence[Companion],
+    pending: Sequence[int],
+    roots: Sequence[str],
+    settings: Settings,
+    warnings: Sequence[str],
+) -> list[int]:
+    """Return the pending rows that nobody need come back to: all, but those of covers that could not be
+    written (a sidecar is written again by any later run that changes its row)."""
+    if not warnings:
+        return list(pending)
+    return [
+        row_id
+        for row_id, c in zip(pending, companions, strict=False)
+        if c.kind != COVER or present_bytes(c.path, roots, settings) == c.data
+    ]

@@ -27,28 +27,30 @@ def recover(service: Service) -> None:
         waiting = [p for p in load_pending(service.conn) if p.id not in service.written]
         if not waiting:
             return
-        for pending in waiting:
-            _make_good(service, pending)
+        done = [p.id for p in waiting if _make_good(service, p)]
 
         def forget() -> None:
-            remove_pending(service.conn, [p.id for p in waiting])
+            remove_pending(service.conn, done)
             service.forget_written()
 
         service.transaction(forget)
 
 
-def _make_good(service: Service, pending: Pending) -> None:
+def _make_good(service: Service, pending: Pending) -> bool:
+    """Returns whether nobody need come back to it."""
     brief = _brief(service.conn, pending)
     if brief is None:
-        return
+        return True
     present = present_bytes(pending.path, brief.roots, service.settings)
     found = None if present is None else sha256_of(present)
     if found == pending.sha256 or found != pending.old_sha256:
-        return
+        return True
     data = load_blob(service.conn, pending.sha256) or _made_again(service, brief, pending)
     if data is not None:
         companion = Companion(pending.path, pending.kind, data, present)
-        write_companions([companion], brief.roots, service.settings)
+        failed = write_companions([companion], brief.roots, service.settings)
+        return not failed or pending.kind != COVER
+    return True
 
 
 def _brief(conn: sqlite3.Connection, pending: Pending) -> Brief | None:

@@ -18,7 +18,7 @@ from ..store.history import runs_of_job
 from ..store.pending import remove_pending
 from ..store.schema import LibrarySchema, library_schema, translate
 from .applying import Applied, By, GroundMoved, apply_run, preview
-from .companions import Companion, write_companions
+from .companions import Companion, settled, write_companions
 from .gathering import Ask, Gathered, Gathering, Reader, find_brief
 from .planning import Planned, plan_run
 from .recovery import recover
@@ -108,7 +108,7 @@ class Service:
     def _finish(self, done: Applied | Undone) -> list[str]:
         """Write the files of a committed run."""
         warnings = self.write(done.companions, done.roots)
-        self.written.extend(done.pending)
+        self.written.extend(settled(done.companions, done.pending, done.roots, self.settings, warnings))
         return warnings
 
     def write(self, companions: Sequence[Companion], roots: Sequence[str]) -> list[str]:

@@ -32,7 +32,7 @@ from ..resync import (
     undo_run,
 )
 from ..resync.applying import GroundMoved
-from ..resync.companions import write_companions
+from ..resync.companions import settled, write_companions
 from ..resync.undoing import load_undo
 from ..settings import Settings
 from ..store.evidence import KnownBelow
@@ -220,7 +220,8 @@ class WebLibrary:
         if not done.companions:
             return []
         warnings = await self.in_thread(write_companions, done.companions, done.roots, self.settings)
-        self.state.written.setdefault(self.name, set()).update(done.pending)
+        ids = settled(done.companions, done.pending, done.roots, self.settings, warnings)
+        self.state.written.setdefault(self.name, set()).update(ids)
         return warnings
 
     async def _recover(self) -> None:

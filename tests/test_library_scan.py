@@ -501,3 +501,22 @@ def test_numbers_alone_are_parts_only_if_they_count(library: Library) -> None:
         put(library, f"Parts/{name}.m4b", build_m4b())
     scan(library)
     assert sorted(map(len, books(library).values())) == [1, 1, 1, 2]
+
+
+def test_a_format_added_later_joins_its_book_in_a_folder_of_several(library: Library) -> None:
+    put(library, "Shelf/a.epub", epub("Dune"))
+    scan(library)
+    put(library, "Shelf/b.epub", epub("Emma"))
+    scan(library)
+    put(library, "Shelf/a.m4b", build_m4b(title="Dune", artist="Ann Author"))
+    scan(library)
+    assert books(library) == {"Dune": ["a.epub", "a.m4b"], "Emma": ["b.epub"]}
+
+
+def test_a_part_added_later_joins_the_parts_before_it(library: Library) -> None:
+    for number in (1, 2):
+        put(library, f"Shelf/Dune part {number}.m4b", build_m4b(title=f"Dune part {number}", artist="F"))
+    scan(library)
+    put(library, "Shelf/Dune part 3.m4b", build_m4b(title="Dune part 3", artist="F"))
+    scan(library)
+    assert list(map(len, books(library).values())) == [3]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..candidates import identity_of
 from ..files import PathMap
-from ..model import BookRow
+from ..model import BookRow, folded
 from .grouping import organized_path, part_keys
 from .importing import Importer
 from .new_book import NewBook, NewFile
@@ -35,7 +35,8 @@ class BookFinder:
             ordered = _in_order(members)
             named = [s for s in unit.supplements if self._is_named_after(s, ordered)]
             supplements = tuple(as_supplement(s, self.path_map) for s in named)
-            yield NewBook(book_path, ordered, supplements, root_level=True)
+            is_folder = book_path == self.path_map.stored(unit.folder.path)
+            yield NewBook(book_path, ordered, supplements, root_level=not is_folder)
 
     def _folder_book(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[NewBook]:
         """A folder that is one book; where nothing of it is known or read, its supplements wait."""
@@ -51,23 +52,32 @@ class BookFinder:
         library_id = self.importer.library.id
         folder = self.path_map.stored(unit.folder.path)
         place = BookRow(0, library_id, folder)
-        parts = part_keys(
-            {
-                f.found.name: f.reading.parsed.title if f.reading.parsed else None
-                for f in files
-                if f.found.file_type == "m4b"
-            }
-        )
+        # In the library folder itself, Shisho's rule finds the book by its path alone.
+        known = () if unit.folder.is_root else self.importer.neighbours(folder)
+        titles = {n.file_name: n.name for n in known if n.file_type == "m4b"}
+        titles |= {
+            f.found.name: f.reading.parsed.title if f.reading.parsed else None
+            for f in files
+            if f.found.file_type == "m4b"
+        }
+        parts = part_keys(titles)
+        joined = {_key(n.title, n.author): n.book_path for n in reversed(known)}
+        joined |= {_key(parts[n.file_name], None): n.book_path for n in known if n.file_name in parts}
         for file in files:
             row = file.row(library_id)
             title, author, series = identity_of(file.reading, row, place, root_level=True)
-            title = parts.get(file.found.name, title)
-            yield file, organized_path(folder, title, author, series, row.file_type)
+            part_of = parts.get(file.found.name)
+            present = joined.get(_key(title, author) if part_of is None else _key(part_of, None))
+            yield file, present or organized_path(folder, part_of or title, author, series, row.file_type)
 
     def _is_named_after(self, file: FoundFile, mains: Sequence[NewFile]) -> bool:
         stems = [os.path.splitext(f.found.name)[0] for f in mains]
         path = self.path_map.stored(file.path)
         return any(file.name.startswith(stem) for stem in stems) and not self.importer.has_file(path)
+
+
+def _key(title: str, author: str | None) -> tuple[str, str]:
+    return folded(title), folded(author or "")
 
 
 def _in_order(files: Sequence[NewFile]) -> tuple[NewFile, ...]:

@@ -35,7 +35,7 @@ from ..sources import EXISTING_COVER, FILEPATH
 from ..store.apply import Writing, apply_changes, insert_list, scalar_columns
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, add_header
-from ..store.library import LibraryRow, file_ids, find_book, has_path, path_of_book
+from ..store.library import LibraryRow, Neighbour, file_ids, find_book, has_path, neighbours, path_of_book
 from ..store.schema import LibrarySchema
 from ..store.snapshot import add_names, brief_of_book, load_snapshot
 from ..store.times import now, to_stored
@@ -105,6 +105,10 @@ class Importer:
 
     def book_at(self, path: str) -> int | None:
         return self._books.get(path) or find_book(self.conn, self.library.id, path)
+
+    def neighbours(self, folder: str) -> tuple[Neighbour, ...]:
+        """Return the known main files of a folder (stored form)."""
+        return neighbours(self.conn, self.library.id, folder)
 
     def has_file(self, path: str) -> bool:
         return path in self._files or has_path(self.conn, "files", self.library.id, path)

@@ -167,3 +167,43 @@ def is_own_library(conn: sqlite3.Connection) -> bool:
     """Tell whether the database was made by us and not by a Shisho server."""
     row = conn.execute("select 1 from sqlite_master where name = 'bun_migrations'").fetchone()
     return row is None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A main file that lies in a folder already, and its book; `title` and `author` are the book's, `name`
+    is the file's own."""
+
+    file_name: str
+    file_type: str
+    name: str | None
+    book_path: str
+    title: str
+    author: str | None
+
+
+def neighbours(conn: sqlite3.Connection, library_id: int, folder: str) -> tuple[Neighbour, ...]:
+    """Return the known main files of one folder, those below it left out."""
+    rows = conn.execute(
+        """
+        select files.filepath, files.file_type, files.name, books.filepath, books.title, (
+            select persons.name
+            from authors
+            join persons on persons.id = authors.person_id
+            where authors.book_id = books.id
+            order by authors.sort_order
+            limit 1
+        )
+        from files
+        join books on books.id = files.book_id
+        where files.library_id = ? and files.file_role = 'main'
+            and files.filepath > cast(? as text) and files.filepath < cast(? as text)
+        order by files.id
+        """,
+        (library_id, sql_text(folder + "/"), sql_text(folder + "0")),
+    )
+    return tuple(
+        Neighbour(path[len(folder) + 1 :], *rest)
+        for path, *rest in rows
+        if "/" not in path[len(folder) + 1 :]
+    )

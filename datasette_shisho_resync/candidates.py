@@ -252,11 +252,5 @@ def stored_cover(stored: Stored, reading: FileReading, row: FileRow) -> Stored:
 
 
 def is_unchanged(stat: FileStat | None, size_bytes: int, modified_ns: int | None) -> bool:
-    """Tell whether size and time are those of the last scan.
-
-    Stored times have microseconds, or only seconds when they came from a coarse file system.
-    """
-    if stat is None or modified_ns is None or stat.size_bytes != size_bytes:
-        return False
-    unit = 1_000 if modified_ns % 1_000_000_000 else 1_000_000_000
-    return stat.mtime_ns // unit == modified_ns // unit
+    """Tell whether size and time are those of the last scan."""
+    return stat is not None and modified_ns is not None and stat.is_same(FileStat(size_bytes, modified_ns))

@@ -73,11 +73,8 @@ def explained(error: BaseException, limits: Limits) -> str:
 
 
 def is_unchanged(stat: FileStat, known: FileStat | None) -> bool:
-    """Compare size and time; a known time without a fraction was stored in whole seconds."""
-    if known is None or stat.size_bytes != known.size_bytes:
-        return False
-    unit_ns = 1_000 if known.mtime_ns % 1_000_000_000 else 1_000_000_000
-    return stat.mtime_ns // unit_ns == known.mtime_ns // unit_ns
+    """Tell whether size and time are the known ones."""
+    return known is not None and stat.is_same(known)
 
 
 def _read_open(file: BinaryIO, stat: FileStat, request: ReadRequest, extensions: Extensions) -> FileReading:

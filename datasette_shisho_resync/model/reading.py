@@ -23,6 +23,13 @@ class FileStat:
     size_bytes: int
     mtime_ns: int
 
+    def is_same(self, stored: FileStat) -> bool:
+        """Tell whether size and time are those of a stored stat, whose time has microseconds, or only
+        seconds when it came from a coarse file system."""
+        unit_ns = 1_000 if stored.mtime_ns % 1_000_000_000 else 1_000_000_000
+        same_time = self.mtime_ns // unit_ns == stored.mtime_ns // unit_ns
+        return same_time and self.size_bytes == stored.size_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class SidecarReading:

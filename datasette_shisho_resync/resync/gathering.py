@@ -95,7 +95,8 @@ def find_brief(conn: sqlite3.Connection, target: Target) -> Brief:
     """Load the rows a run is about. Raises `UnknownRow`."""
     with exact_text(conn):
         brief = load_brief(conn, target)
-        return replace(brief, known_sidecars=known_sidecars(conn, _sidecar_paths(brief)))
+        known = known_sidecars(conn, _sidecar_paths(brief))
+        return replace(brief, known_sidecars=frozenset(sha256 for _, sha256 in known))
 
 
 def _sidecar_paths(brief: Brief) -> list[str]:

@@ -88,14 +88,14 @@ def _file_row(row: sqlite3.Row) -> FileRow:
     )
 
 
-def known_sidecars(conn: sqlite3.Connection, paths: Sequence[str]) -> frozenset[str]:
-    """Return the SHA-256 of the contents that sidecars at these paths had when last seen."""
+def known_sidecars(conn: sqlite3.Connection, paths: Sequence[str]) -> frozenset[tuple[str, str]]:
+    """Return the contents, (path, SHA-256), that sidecars at these paths had when last seen."""
     if not conn.execute("select 1 from sqlite_master where name = 'resync_sidecars'").fetchone():
         return frozenset()
-    known: set[str] = set()
+    known: set[tuple[str, str]] = set()
     for path in paths:
         rows = conn.execute(
             "select sha256 from resync_sidecars where path = cast(? as text)", (sql_text(path),)
         )
-        known.update(r[0] for r in rows)
+        known.update((path, r[0]) for r in rows)
     return frozenset(known)

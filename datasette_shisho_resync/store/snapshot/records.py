@@ -17,8 +17,9 @@ from ...model import (
     Value,
     folded,
 )
-from ..schema import LibrarySchema, sql_text
+from ..schema import LibrarySchema
 from ..times import stored_date
+from .brief import known_sidecars
 from .lists import load_list
 
 
@@ -41,7 +42,7 @@ def load_snapshot(
     files = {}
     for file_id in file_ids:
         files[file_id] = load_record(conn, Level.FILE, file_id, fields, known, marks)
-    seen = _seen_sidecars(conn, schema, sidecar_paths)
+    seen = known_sidecars(conn, sidecar_paths)
     return Snapshot(brief, book, files, Identities(known), seen)
 
 
@@ -134,17 +135,3 @@ def _marks(
         )
         found.update((table, pk, r[0]) for r in rows)
     return frozenset(found)
-
-
-def _seen_sidecars(
-    conn: sqlite3.Connection, schema: LibrarySchema, paths: Sequence[str]
-) -> frozenset[tuple[str, str]]:
-    if not schema.has_history:
-        return frozenset()
-    seen: set[tuple[str, str]] = set()
-    for path in paths:
-        rows = conn.execute(
-            "select sha256 from resync_sidecars where path = cast(? as text)", (sql_text(path),)
-        )
-        seen.update((path, r[0]) for r in rows)
-    return frozenset(seen)

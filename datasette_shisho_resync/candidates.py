@@ -30,7 +30,7 @@ from .model import (
 )
 from .normalize.titles import comic_display_name, normalize_comic_title, series_from_title
 from .parsers.filename import parse_path
-from .parsers.sidecar import parse_sidecar
+from .parsers.sidecar import SIDECAR_FIELDS, parse_sidecar
 from .sources import EXISTING_COVER, FILEPATH, SIDECAR, is_embedded
 from .values import is_empty
 
@@ -118,19 +118,24 @@ def sidecar_layer(
 
 
 class _SidecarValues(Mapping[str, Value]):
-    """What a sidecar says about some fields, parsed when first asked: of an echo nobody asks."""
+    """What a sidecar says about some fields. Of an echo little is asked, so only that is parsed."""
 
     def __init__(self, sidecar: SidecarReading, names: Collection[str]) -> None:
         self._sidecar = sidecar
-        self._names = names
+        self._names = frozenset(names).intersection(SIDECAR_FIELDS)
 
     @cached_property
     def _values(self) -> dict[str, Value]:
-        parsed = sidecar_content(self._sidecar)
-        return {n: v for n, v in _present(parsed).items() if n in self._names} if parsed else {}
+        return self._parsed(self._names)
+
+    def _parsed(self, names: Collection[str]) -> dict[str, Value]:
+        parsed = sidecar_content(self._sidecar, names)
+        return {n: v for n, v in _present(parsed).items() if n in names} if parsed else {}
 
     def __getitem__(self, name: str) -> Value:
-        return self._values[name]
+        if name not in self._names:
+            raise KeyError(name)
+        return (self._parsed((name,)) if self._sidecar.is_known else self._values)[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -139,10 +144,10 @@ class _SidecarValues(Mapping[str, Value]):
         return len(self._values)
 
 
-def sidecar_content(sidecar: SidecarReading) -> ParsedFile | None:
-    """Return what a sidecar says, also if it was not parsed when it was read."""
+def sidecar_content(sidecar: SidecarReading, names: Collection[str] = SIDECAR_FIELDS) -> ParsedFile | None:
+    """Return what a sidecar says of the named fields, also if it was not parsed when it was read."""
     if sidecar.is_known:
-        return parse_sidecar(sidecar.data, sidecar.path, Limits()).parsed
+        return parse_sidecar(sidecar.data, sidecar.path, Limits(), names).parsed
     return sidecar.parsed
 
 

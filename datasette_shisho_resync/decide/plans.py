@@ -46,8 +46,8 @@ def _digest(plan: Plan) -> str:
         plan.target.table,
         plan.target.pk,
         plan.mode.value,
-        [change_to_json(c) for c in plan.changes],
-        [change_to_json(k) for k in plan.kept],
+        [tuple(change_to_json(c).values()) for c in plan.changes],
+        [tuple(change_to_json(k).values()) for k in plan.kept],
         [[f.id, f.path, f.status.value, f.stat and [f.stat.size_bytes, f.stat.mtime_ns]] for f in plan.files],
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -12,6 +12,8 @@ from datetime import date
 from enum import Enum
 from typing import Union
 
+from .portable import portable
+
 
 class Mode(str, Enum):
     """How stored values and candidates meet (design section 3)."""
@@ -39,6 +41,7 @@ class Reason(str, Enum):
     SIDECAR_ECHO = "sidecar_echo"
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Author:
     """A person and what they did for a book; `role` is None for the author of a text.
@@ -52,6 +55,7 @@ class Author:
     sort_name: str | None = field(default=None, compare=False)
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class SeriesEntry:
     """A book's place in a series. The three number columns are one group: all None, or `number`
@@ -63,6 +67,7 @@ class SeriesEntry:
     unit: str | None = None
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Identifier:
     """Type: isbn_10, isbn_13, asin, uuid, goodreads, google, other ...; value normalised."""
@@ -71,6 +76,7 @@ class Identifier:
     value: str
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Chapter:
     """`start_page` is 0-based; `href` as written in the EPUB; one of the three places is given at most."""
@@ -82,6 +88,7 @@ class Chapter:
     children: tuple[Chapter, ...] = ()
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class CoverImage:
     """An image as it is, with what its header says. `page` is the 0-based page it was taken from.
@@ -113,6 +120,7 @@ Value = Union[  # noqa: UP007 - a runtime alias that Python 3.10 can evaluate to
 ]
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds on what a file may cost. Every one is a setting of the same name."""
@@ -133,6 +141,7 @@ class Limits:
     worker_memory_bytes: int = 1024**3
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
     """What one source says. Values are normalised (see `normalize`); absent ones stay None or empty.
@@ -174,6 +183,7 @@ METADATA_NAMES: tuple[str, ...] = tuple(
 )
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Layer:
     """All candidates of one source: field name -> value, empty ones left out.

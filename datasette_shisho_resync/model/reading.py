@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from .metadata import CoverImage, Layer, Limits, ParsedFile
+from .portable import portable
 
 
 class FileStatus(str, Enum):
@@ -18,6 +19,7 @@ class FileStatus(str, Enum):
     ERROR = "error"  # unreadable, unsupported, too large
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class FileStat:
     size_bytes: int
@@ -31,6 +33,7 @@ class FileStat:
         return same_time and self.size_bytes == stored.size_bytes
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class SidecarReading:
     """A sidecar as found on disk. `parsed` is None when its JSON is not usable (`error` says why), or
@@ -44,6 +47,7 @@ class SidecarReading:
     is_known: bool = False
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
     """What a worker shall read. Paths are absolute, as they are here, undecodable bytes as surrogates.
@@ -68,6 +72,7 @@ class ReadRequest:
     known_sidecars: frozenset[str] = frozenset()
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class FileReading:
     """What a worker found. `error` is one sentence; `stat` is None unless the file could be opened.

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from json.encoder import encode_basestring
@@ -22,7 +22,7 @@ from ..values import MAX_DEPTH, from_json, plain_number, to_json
 VERSION = 1
 
 SIDECAR_SUFFIX = ".metadata.json"
-_READ_KEYS = (
+SIDECAR_FIELDS = (
     "title", "subtitle", "description", "authors", "series", "genres", "tags",
     "name", "narrators", "publisher", "url", "release_date", "identifiers", "chapters", "language",
     "abridged",
@@ -93,8 +93,10 @@ def book_sidecar_path(book_path: str, main_file_path: str, book_dir_exists: bool
     return os.path.splitext(main_file_path)[0] + SIDECAR_SUFFIX
 
 
-def parse_sidecar(data: bytes, path: str, limits: Limits) -> SidecarReading:
-    """Read a book's or a file's sidecar. Raises nothing.
+def parse_sidecar(
+    data: bytes, path: str, limits: Limits, names: Collection[str] = SIDECAR_FIELDS
+) -> SidecarReading:
+    """Read the named fields of a book's or a file's sidecar. Raises nothing.
 
     `parsed` is None, and `error` a clause without a full stop, when the whole is not usable; a single
     bad value is left out with a warning.
@@ -106,7 +108,7 @@ def parse_sidecar(data: bytes, path: str, limits: Limits) -> SidecarReading:
         return replace(reading, error="is nested too deep")
     except ValueError as error:
         return replace(reading, error=str(error))
-    return replace(reading, parsed=_parsed(content, limits))
+    return replace(reading, parsed=_parsed(content, limits, names))
 
 
 def _decoded(data: bytes, limits: Limits) -> dict[str, Any]:
@@ -132,11 +134,11 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
 
 
-def _parsed(content: Mapping[str, Any], limits: Limits) -> ParsedFile:
+def _parsed(content: Mapping[str, Any], limits: Limits, names: Collection[str]) -> ParsedFile:
     values: dict[str, Any] = {}
     warnings = []
-    for key in _READ_KEYS:
-        if content.get(key) is None:
+    for key in SIDECAR_FIELDS:
+        if key not in names or content.get(key) is None:
             continue
         try:
             values[key] = from_json(key, content[key], limits)

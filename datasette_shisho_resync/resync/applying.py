@@ -170,6 +170,8 @@ def _write_rows(
     timestamp: str,
 ) -> list[Entry]:
     """Change and remove rows, keep the series' search rows right; returns the history entries."""
+    if not planned.plan.changes:
+        return []
     brief, snapshot = gathered.brief, planned.snapshot
     entities = EntityRows.of(conn, schema, brief.library_id, timestamp, snapshot.identities)
     writing = Writing(conn, schema, entities, timestamp, cover_names, WaitingRows(conn))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from ..fields import BY_NAME, Field, Kind, Level
 from .schema import DEFAULT_REVIEW_CRITERIA, LibrarySchema
@@ -22,12 +23,12 @@ def recompute_review(conn: sqlite3.Connection, schema: LibrarySchema, file_ids: 
     """Bring `files.reviewed` up to date; writes, and never `updated_at`, only where it differs."""
     if not file_ids or not schema.has("files", "reviewed", "review_override", "file_role"):
         return
+    reviewed = _reviewed_sql(schema, **_load_criteria(conn, schema))
     stale = conn.execute(
         f"""
         select wanted.reviewed, wanted.id
         from (
-            select files.id, files.reviewed as stored, {_reviewed_sql(schema, _load_criteria(conn, schema))}
-            as reviewed
+            select files.id, files.reviewed as stored, {reviewed} as reviewed
             from files
             join books on books.id = files.book_id
             where files.id in (select value from json_each(?))
@@ -62,9 +63,10 @@ def _load_criteria(conn: sqlite3.Connection, schema: LibrarySchema) -> Mapping[s
     }
 
 
-def _reviewed_sql(schema: LibrarySchema, criteria: Mapping[str, tuple[str, ...]]) -> str:
-    book = _all_met_sql(schema, criteria["book_fields"])
-    audio = _all_met_sql(schema, criteria["audio_fields"])
+@lru_cache(maxsize=16)
+def _reviewed_sql(schema: LibrarySchema, book_fields: tuple[str, ...], audio_fields: tuple[str, ...]) -> str:
+    book = _all_met_sql(schema, book_fields)
+    audio = _all_met_sql(schema, audio_fields)
     return f"""
         case
             when files.file_role <> 'main' then null

@@ -32,7 +32,7 @@ _COLUMNS_SQL = f"""
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LibrarySchema:
     """The tables and columns that exist, and what can be done with them.
 

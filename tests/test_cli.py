@@ -355,6 +355,8 @@ def test_explain_tells_who_wins_and_why(untouched: Library) -> None:
         "candidates"
     ]
     assert re.search(r"book 1 +title +Mine +manual +stored: lower_priority", told)
+    assert re.search(rf"\n +From the file +epub_metadata +offered +{untouched.file.name}\n", told)
+    assert re.search(r"file 1 +name +From the file +epub_metadata +stored: same +epub_metadata", told)
 
 
 def test_history_lists_the_runs_of_a_row_newest_first(edited: Library) -> None:

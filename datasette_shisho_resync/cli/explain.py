@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import click
@@ -44,18 +45,27 @@ def command(common: Common, book_id: int | None, file_id: int | None) -> None:
 
 
 def _rows(decisions: tuple[Decision, ...], most: int) -> Iterator[tuple[str, ...]]:
-    """Yield the stored value of each field that has any to tell of, and below it what was offered."""
-    yield "row", "field", "value", "source", "", "file"
+    """Yield the stored value of each field that has any to tell of, with the sources that say the same,
+    and below it what the others say."""
+    yield "row", "field", "value", "source", "", "said by"
     for decision in decisions:
-        stored, source = value_text(decision.stored.value), effective_source(decision.stored)
-        if not decision.candidates and is_empty(decision.stored.value):
+        stored, source = decision.stored.value, effective_source(decision.stored)
+        if not decision.candidates and is_empty(stored):
             continue
-        name, word = row_name(decision.table, decision.pk), decision.reason.value
-        yield name, decision.field.name, shortened(stored, most), source or "", f"stored: {word}", ""
+        agreeing = [c.source for c in decision.candidates if c.value == stored]
+        yield (
+            row_name(decision.table, decision.pk),
+            decision.field.name,
+            shortened(value_text(stored), most),
+            source or "",
+            f"stored: {decision.reason.value}",
+            ", ".join(dict.fromkeys(agreeing)),
+        )
         for candidate in decision.candidates:
-            said = "would win" if decision.changes and candidate is decision.winner else "offered"
-            text = shortened(value_text(candidate.value), most)
-            yield "", "", text, candidate.source, said, candidate.path or ""
+            if candidate.value != stored:
+                said = "would win" if decision.changes and candidate is decision.winner else "offered"
+                text = shortened(value_text(candidate.value), most)
+                yield "", "", text, candidate.source, said, os.path.basename(candidate.path or "")
 
 
 def _troubles(plan: Plan) -> Iterator[str]:

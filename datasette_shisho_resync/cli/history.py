@@ -22,6 +22,7 @@ from .session import open_session
 _DAY_NS = 86_400 * 10**9
 _COLUMNS = (
     "finished_at",
+    "actor",
     "via",
     "mode",
     "changed",

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rule_vectors import load
 
+from datasette_shisho_resync.files import is_companion
 from datasette_shisho_resync.model import ParsedFile, SeriesEntry
 from datasette_shisho_resync.normalize.titles import series_from_title
 from datasette_shisho_resync.parsers.filename import (
-    is_companion,
     is_excluded_supplement,
     is_supplement_name,
     parse_path,
@@ -126,4 +126,3 @@ def test_any_path_can_be_read(path: str, root_level: bool, file_type: str) -> No
         text.encode()
     is_supplement_name(path)
     is_excluded_supplement(path)
-    is_companion(path)

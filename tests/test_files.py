@@ -427,6 +427,7 @@ def test_a_companion_that_cannot_be_had_raises_an_error_of_ours(
         ("a.epub.cover.jpg", True),
         ("a.epub.COVER.Png", True),
         ("a.cover.tiff", True),
+        ("a.cover.", True),
         ("a.epub.metadata.json", True),
         ("A.EPUB.METADATA.JSON", True),
         ("a\nb.metadata.json", True),

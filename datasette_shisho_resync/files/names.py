@@ -16,7 +16,7 @@ COVER_MIMES = {
 }
 """Extension -> media type, in the order in which a cover is looked up (spec 3.8)."""
 
-_COMPANION = re.compile(r".+\.(?:metadata\.json|cover\.[^.]+)", re.IGNORECASE | re.DOTALL)
+_COMPANION = re.compile(r".+\.(?:metadata\.json|cover\.[^.]*)", re.IGNORECASE | re.DOTALL)
 _WRITABLE = re.compile(r"[^/]+\.(?:metadata\.json|cover\.(?:jpe?g|png|webp|gif|bmp))")
 _UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 

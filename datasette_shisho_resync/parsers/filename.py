@@ -58,12 +58,6 @@ def is_excluded_supplement(file_name: str) -> bool:
     return file_name.startswith(".") or file_name in _EXCLUDED_NAMES
 
 
-def is_companion(file_name: str) -> bool:
-    """Tell whether a file is a cover image or sidecar that belongs to a media file."""
-    name = file_name.lower()
-    return ".cover." in name or name.endswith(".metadata.json")
-
-
 def _title(named: str, base_name: str, file_type: str) -> str:
     title = without_bracketed(without_bracketed(named, "[", "]"), "{", "}").strip()
     if file_type != "cbz":

@@ -260,6 +260,20 @@ def test_a_sort_title_is_left_out_with_its_title(book: Library) -> None:
     assert not book.scan(fields=("sort_title",)).changed
 
 
+@pytest.mark.parametrize("mode", [Mode.SCAN, Mode.REFRESH])
+def test_a_sort_title_follows_a_title_that_is_named_alone(book: Library, mode: Mode) -> None:
+    book.rewrite(1, epub("The Dune", description="Words"))
+    assert changed(book.run(mode, fields=("title",))).keys() == {"title", "sort_title"}
+    assert (book.book()["title"], book.book()["sort_title"]) == ("The Dune", "Dune, The")
+    assert not book.run(mode, fields=("title",)).changed
+
+
+def test_a_persons_sort_title_goes_only_where_it_is_named(book: Library) -> None:
+    book.edit("books", sort_title="Mine", sort_title_source="manual")
+    assert changed(book.refresh(fields=("title",))).keys() == {"title"}
+    assert changed(book.refresh(fields=("sort_title",))).keys() == {"sort_title"}
+
+
 def test_an_unknown_field_is_a_bad_request(book: Library) -> None:
     assert isinstance(error_of(book, fields=("colour",)), BadRequest)
 

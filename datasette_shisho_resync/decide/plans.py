@@ -18,6 +18,7 @@ from ..model import (
     RowImage,
     Target,
 )
+from ..sources import MANUAL
 from ..values import is_empty, to_json
 from .decisions import ROLE, Decision, as_change
 
@@ -82,20 +83,19 @@ def limited(plan: Plan, names: Collection[str] | None) -> Plan:
     """Return the plan limited to the named fields; what is left out is kept as `not_selected`.
 
     A limited plan removes no row, so it takes nothing from a supplement that would become the main
-    file either. The digest stays that of the whole plan. A sort title that would follow a title that
-    stays is left out with it.
+    file either. The digest stays that of the whole plan. A sort title that follows the title comes along
+    or is left out with it, unless a person set it: then it has to be named.
     """
     if names is None:
         return plan
-    title_stays = "title" not in names and any(c.field == "title" for c in plan.changes)
-
+    title_changes = any(c.field == "title" for c in plan.changes)
     promotes = any(c.field == ROLE for c in plan.changes)
 
     def is_selected(change: Change) -> bool:
         if promotes:
             return False
-        if change.field == "sort_title" and title_stays and change.reason is Reason.DERIVED:
-            return False
+        if change.field == "sort_title" and title_changes and change.old_source != MANUAL:
+            return "title" in names
         return change.field in names
 
     selected = tuple(c for c in plan.changes if is_selected(c))

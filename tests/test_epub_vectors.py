@@ -35,6 +35,9 @@ DIFFERENCES: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "dates": ("a date of modification is the last resort", {"release_date": date(2001, 1, 1)}),
     "date 2020-05": ("year and month are a date", {"release_date": date(2020, 5, 1)}),
+    "date May 2020": ("a month in words is one", {"release_date": date(2020, 5, 1)}),
+    "date 2020-5-6": ("digits may be left out", {"release_date": date(2020, 5, 6)}),
+    "date 0101-01-01T00:00:00+00:00": ("calibre writes it for no date", {"release_date": None}),
     "date 20200506": ("a date without hyphens is one", {"release_date": date(2020, 5, 6)}),
     "ids": (
         "identifiers are normalised here, not when they are stored",

@@ -129,6 +129,7 @@ def test_a_built_file_is_one_that_mutagen_reads() -> None:
         (item("desc", "It was.") + item("ldes", "It was"), "description", "It was."),
         (item("©cmt", "No"), "description", None),
         (item("rldt", "2019-05-06") + item("©day", "2020"), "release_date", date(2019, 5, 6)),
+        (item("rldt", "24-Mar-2015") + item("©day", "2016"), "release_date", date(2015, 3, 24)),
         (item("rldt", "soon") + item("©day", "2020"), "release_date", date(2020, 1, 1)),
         (item("©day", "2020-03-01T00:00:00Z"), "release_date", date(2020, 3, 1)),
         (item("©grp", "Saga, Book 2"), "series", (SeriesEntry("Saga", 2),)),

@@ -25,6 +25,7 @@ _WEB_ADDRESS = re.compile(r"https?://\S", re.IGNORECASE)
 _ONIX_CODES = {"02": "ISBN", "15": "ISBN"}
 _DATE_RANKS = {"publication": 0, "": 1, "modification": 3}
 _OTHER_DATE_RANK = 2
+_NO_DATE = date(101, 1, 1)
 _TITLE_IDS = {"title-main": "main", "subtitle": "subtitle"}
 
 
@@ -124,7 +125,9 @@ class BookMetadata:
             (*self._package.all_meta("dcterms:issued"), *self._package.all("date")),
             key=lambda statement: -_date_rank(statement),
         )
-        return _last(parse_date(statement.text) for statement in dates)
+        found = (parse_date(statement.text) for statement in dates)
+        # Differs from Shisho: what calibre writes for a book without a date is none.
+        return _last(day for day in found if day != _NO_DATE)
 
     def identifiers(self) -> tuple[Identifier, ...]:
         found = (

@@ -56,6 +56,28 @@ def test_an_edited_sidecar_wins_over_the_file(scanned: Library) -> None:
     assert not scanned.scan().changed
 
 
+@pytest.mark.parametrize(
+    ("field", "edit", "stored"),
+    [
+        ("narrators", [{"name": "Ann"}, {"name": "ann"}], ["Ann"]),
+        ("genres", ["Horror", "HORROR"], ["Horror"]),
+        (
+            "identifiers",
+            [{"type": "asin", "value": "b0aaaaaaaa"}, {"type": "asin", "value": "b0bbbbbbbb"}],
+            [],
+        ),
+    ],
+)
+def test_an_edit_that_names_something_twice_is_used_without_a_warning(
+    scanned: Library, field: str, edit: object, stored: list[str]
+) -> None:
+    place = scanned.book_sidecar() if field == "genres" else scanned.file_sidecar()
+    scanned.edit_sidecar(place, **{field: edit})
+    assert scanned.scan().warnings == ()
+    assert scanned.names("narrators", "persons", "person_id") + scanned.genres() == stored
+    assert not scanned.scan().changed
+
+
 def test_a_sidecar_that_is_edited_again_wins_again(scanned: Library) -> None:
     for title in ("One", "Two"):
         scanned.edit_sidecar(scanned.book_sidecar(), title=title)

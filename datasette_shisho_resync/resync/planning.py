@@ -16,7 +16,7 @@ from ..candidates import (
     stored_cover,
     supplement_layers,
 )
-from ..comparison import comparison_key
+from ..comparison import comparison_key, prepared
 from ..decide import ROLE, ROW, Decision, Record, decide_record, limited, make_plan
 from ..errors import BadRequest
 from ..fields import BY_NAME
@@ -257,7 +257,8 @@ def _unused_edits(
         edit = _edit_of(decision, gathered, snapshot)
         if edit is None or (decision.table, decision.pk) not in rows:
             continue
-        path, value = edit
+        path, said = edit
+        value = prepared(decision.field, said, decision.stored.value, snapshot.identities, keep_numbers=True)
         is_written = (decision.table, decision.pk, decision.field.name) in written
         left = decision.value if is_written else decision.stored.value
         edited, *others = (

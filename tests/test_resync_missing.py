@@ -82,6 +82,34 @@ def test_a_damaged_supplement_takes_its_place_too(gone: Library) -> None:
     assert [row["file_role"] for row in gone.rows("files", "book_id = 1")] == ["main"]
 
 
+@pytest.fixture
+def lonely(library: Library) -> Library:
+    """Book 1 lies in the library folder itself: its main file 1 is gone, its supplement 2 is there."""
+    library.add_book(filepath=str(library.root / "[A] Dune"))
+    for name, role in (("dune.epub", "main"), ("dune notes.epub", "supplement")):
+        path = library.root / name
+        library.write(path, epub("Dune"))
+        kind = {"library_id": 1, "book_id": 1, "file_type": "epub", "file_role": role}
+        library.add("files", filepath=str(path), **kind)
+    library.add_witness()
+    library.scan()
+    library.remove(1)
+    return library
+
+
+def test_the_sidecar_of_a_book_without_a_folder_lies_at_the_file_that_is_left(lonely: Library) -> None:
+    lonely.scan(confirm_missing=True)
+    assert lonely.sidecar(lonely.root / "dune notes.metadata.json")["title"] == "Dune"
+    assert not lonely.scan().changed
+
+
+def test_a_sidecar_that_is_there_is_kept_when_the_book_comes_to_its_file(lonely: Library) -> None:
+    place = lonely.root / "dune notes.metadata.json"
+    place.write_text("{ broken")
+    lonely.scan(confirm_missing=True)
+    assert place.read_text() == "{ broken"
+
+
 @pytest.mark.parametrize("data", [None, b"text"])
 def test_no_other_supplement_saves_the_book(gone: Library, data: bytes | None) -> None:
     gone.add_file(1, "notes.epub" if data is None else "notes.txt", data, role="supplement")

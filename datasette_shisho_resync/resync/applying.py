@@ -6,7 +6,7 @@ What is to be written to disk is returned, for after the commit.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..candidates import is_unchanged
@@ -21,6 +21,7 @@ from ..model import (
     Outcome,
     Plan,
     Reason,
+    SidecarReading,
     Target,
 )
 from ..settings import Settings
@@ -41,6 +42,8 @@ from .companions import (
     note_seen,
     record_companions,
     replaced_entries,
+    sidecar_path_of_book,
+    sidecars_on_disk,
     sidecars_to_write,
 )
 from .gathering import Ask, Gathered
@@ -124,12 +127,13 @@ def _write(
     remaining = tuple(f for f in _files_read(gathered) if ("files", f.id) not in removed)
     book = brief.book if brief.book and ("books", brief.book.id) not in removed else None
     changed = {(c.table, c.pk) for c in plan.changes}
+    left = replace(brief, book=book, files=tuple(_files_left(gathered, removed)))
     drafts = draft_sidecars(
         conn,
         schema,
-        replace(planned.snapshot, brief=replace(brief, book=book)),
+        replace(planned.snapshot, brief=left),
         remaining,
-        gathered.sidecars,
+        _sidecars(gathered, left, settings),
         changed,
         settings,
     )
@@ -184,6 +188,21 @@ def _write_rows(
         for series_id in sorted(series_before | _series_ids(conn, schema, brief)):
             index_series(conn, schema, series_id)
     return [*entities.created, *entities.improved, *entries]
+
+
+def _files_left(gathered: Gathered, removed: Collection[tuple[str, int]]) -> Iterator[FileRow]:
+    """Yield the book's files as they will be, read or not."""
+    for file in gathered.brief.files:
+        if ("files", file.id) not in removed:
+            yield replace(file, role="main") if file.id == gathered.promoted else file
+
+
+def _sidecars(gathered: Gathered, left: Brief, settings: Settings) -> Mapping[str, SidecarReading]:
+    """Return the sidecars on disk, with the one that is the book's now that its first file went."""
+    if left.book is None or (len(left.files) == len(gathered.brief.files) and gathered.promoted is None):
+        return gathered.sidecars
+    place = sidecar_path_of_book(left, settings)
+    return {**dict(sidecars_on_disk({place} - set(gathered.sidecars), left, settings)), **gathered.sidecars}
 
 
 def _files_read(gathered: Gathered) -> Iterable[FileRow]:

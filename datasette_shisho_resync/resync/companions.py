@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -34,6 +34,7 @@ from ..model import (
 from ..parsers.sidecar import (
     book_sidecar_path,
     file_sidecar_path,
+    parse_sidecar,
     render_book_sidecar,
     render_file_sidecar,
 )
@@ -153,6 +154,16 @@ def sidecar_path_of_book(brief: Brief, settings: Settings) -> str:
     first = next((f for f in brief.files if f.is_main), brief.files[0])
     is_folder = os.path.isdir(settings.path_map.here(brief.book.path))
     return book_sidecar_path(brief.book.path, first.path, is_folder)
+
+
+def sidecars_on_disk(
+    paths: Iterable[str], brief: Brief, settings: Settings
+) -> Iterator[tuple[str, SidecarReading]]:
+    """Yield those of the sidecars (stored paths) that are there."""
+    for path in paths:
+        data = present_bytes(path, brief.roots, settings)
+        if data is not None:
+            yield path, parse_sidecar(data, path, settings.limits)
 
 
 def sidecars_to_write(drafts: Iterable[SidecarDraft]) -> list[Companion]:

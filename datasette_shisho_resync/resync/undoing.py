@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ..errors import UnknownRow
 from ..files import shown
-from ..model import Brief, Mode, SidecarReading, Target
-from ..parsers.sidecar import file_sidecar_path, parse_sidecar
+from ..model import Brief, Mode, Target
+from ..parsers.sidecar import file_sidecar_path
 from ..settings import Settings
 from ..store.history import Entry, Run, RunHeader, from_cell, load_blob, load_run, mark_undone, record_run
 from ..store.pending import note_sidecars
@@ -30,6 +30,7 @@ from .companions import (
     replaced_entries,
     sha256_of,
     sidecar_path_of_book,
+    sidecars_on_disk,
     sidecars_to_write,
 )
 
@@ -141,7 +142,7 @@ def _companions(
     paths = [file_sidecar_path(f.path) for f in mains]
     if mains:
         paths.append(sidecar_path_of_book(brief, settings))
-    found = dict(_sidecars_on_disk(paths, brief, settings))
+    found = dict(sidecars_on_disk(paths, brief, settings))
     state = load_snapshot(conn, schema, brief, [f.id for f in mains], list(found))
     drafts = draft_sidecars(conn, schema, state, mains, found, changed, settings)
     drafts = [d for d in drafts if d.path not in taken and d.found is not None]
@@ -154,15 +155,6 @@ def _companions(
             note_sidecars(conn, companion.path, ())
     companions = [*restored, *written]
     return companions, replaced_entries(conn, companions, drafts, brief.book), warnings
-
-
-def _sidecars_on_disk(
-    paths: list[str], brief: Brief, settings: Settings
-) -> Iterator[tuple[str, SidecarReading]]:
-    for path in paths:
-        data = present_bytes(path, brief.roots, settings)
-        if data is not None:
-            yield path, parse_sidecar(data, path, settings.limits)
 
 
 def _restored_files(

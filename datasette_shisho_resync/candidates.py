@@ -28,7 +28,13 @@ from .model import (
     Stored,
     Value,
 )
-from .normalize.titles import comic_display_name, normalize_comic_title, series_from_title
+from .normalize.titles import (
+    comic_display_name,
+    normalize_comic_title,
+    series_from_title,
+    title_of_whole,
+    without_part_number,
+)
 from .parsers.filename import parse_path
 from .parsers.sidecar import SIDECAR_FIELDS, parse_sidecar
 from .sources import EXISTING_COVER, FILEPATH, SIDECAR, is_embedded
@@ -45,13 +51,14 @@ class Circumstances:
     """What decides which layers count, beside the mode.
 
     `importing`: the record is new, so its path may speak. `unchanged`: size and time are those of
-    the last scan.
+    the last scan. `is_part`: the book has several audiobook files, of which this is one.
     """
 
     mode: Mode
     importing: bool = False
     unchanged: bool = False
     write_covers: bool = True
+    is_part: bool = False
 
     @property
     def path_speaks(self) -> bool:
@@ -77,9 +84,11 @@ def file_layers(
     parsed = _comic_numbered(reading.parsed, row) if reading.parsed else None
     layers: list[Layer] = []
     if circumstances.path_speaks:
-        layers.append(path_layer(row, book, parsed, shown_path=shown_path, root_level=root_level))
+        said = path_layer(row, book, parsed, shown_path=shown_path, root_level=root_level)
+        layers.append(_of_whole(said) if circumstances.is_part and root_level else said)
     if parsed:
-        layers.append(Layer(parsed.source, embedded_values(parsed, row), shown_path))
+        values = embedded_values(parsed, row, is_part=circumstances.is_part)
+        layers.append(Layer(parsed.source, values, shown_path))
     if circumstances.mode is not Mode.RESET:  # Shisho's reset asks no plugin either
         layers.extend(_enriched_layer(layer, circumstances, shown_path) for layer in reading.enriched)
     layers.extend(_cover_layers(reading, parsed, stored_cover, circumstances, shown_path))
@@ -155,12 +164,29 @@ def book_sidecar_layer(sidecar: SidecarReading | None, seen: frozenset[tuple[str
     return sidecar_layer(sidecar, seen, _BOOK_NAMES)
 
 
-def embedded_values(parsed: ParsedFile, row: FileRow) -> Mapping[str, Value]:
+def is_part(row: FileRow, files: Iterable[FileRow]) -> bool:
+    """Tell whether a file is one of several audiobook files of one book."""
+    return row.file_type == "m4b" and sum(f.is_main and f.file_type == "m4b" for f in files) > 1
+
+
+def embedded_values(parsed: ParsedFile, row: FileRow, *, is_part: bool = False) -> Mapping[str, Value]:
     values = _present(parsed)
+    if is_part:
+        # Differs from Shisho: the title of its last part is not the book's.
+        values.pop("title", None)
+        if title := title_of_parts(parsed, row):
+            values["title"] = title
     name = _display_name(parsed, row)
     if name:
         values["name"] = name
     return values
+
+
+def title_of_parts(parsed: ParsedFile, row: FileRow) -> str | None:
+    """Return what one of several parts says about the title of all of them: its album, else its title."""
+    name = os.path.basename(row.path)
+    titles = (title_of_whole(title, name) for title in (parsed.album, parsed.title) if title)
+    return next((title for title in titles if title), None)
 
 
 def path_layer(
@@ -179,6 +205,12 @@ def path_layer(
     else:
         values["name"] = said.title
     return Layer(FILEPATH, {n: v for n, v in values.items() if not is_empty(v)}, shown_path)
+
+
+def _of_whole(said: Layer) -> Layer:
+    """A file's name that numbers a part names the book without the number."""
+    title = without_part_number(str(said.values["title"]))
+    return replace(said, values={**said.values, "title": title}) if title else said
 
 
 def _present(parsed: ParsedFile) -> dict[str, Value]:

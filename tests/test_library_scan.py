@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from builders.cbz import build_cbz, comic_info_xml
 from builders.images import jpeg
-from builders.m4b import build_m4b
+from builders.m4b import build_m4b, item
 from library import BY, Library, epub
 
 from datasette_shisho_resync.errors import BadRequest, UndoConflict
@@ -140,6 +140,50 @@ def test_the_numbered_parts_of_an_audiobook_stay_together(library: Library) -> N
     put(library, "Shelf/Emma.m4b", build_m4b(title="Emma", artist="J"))
     scan(library)
     assert sorted(map(len, books(library).values())) == [1, 3]
+
+
+def numbered(number: int, **tags: str) -> bytes:
+    """One part: its title is its own, its album the book's."""
+    album = tags.pop("album", None)
+    extra = item("©alb", album) if album else b""
+    return build_m4b(title=tags.pop("title", f"Chapter {number}"), artist="F", extra_ilst=extra)
+
+
+@pytest.mark.parametrize("grouping", list(Grouping))
+def test_parts_name_their_book_by_the_album(library: Library, grouping: Grouping) -> None:
+    for number in (1, 2):
+        put(library, f"Folder/Part {number}.m4b", numbered(number, album="Dune"))
+    scan(library, grouping=grouping)
+    assert [(b["title"], b["sort_title"], b["title_source"]) for b in library.rows("books")] == [
+        ("Dune", "Dune", "m4b_metadata")
+    ]
+    assert [f["name"] for f in library.rows("files")] == ["Chapter 1", "Chapter 2"]
+    assert not library.scan().changed
+    assert not library.scan("files", 2).changed
+
+
+@pytest.mark.parametrize("grouping", list(Grouping))
+def test_parts_without_an_album_name_it_without_their_number(library: Library, grouping: Grouping) -> None:
+    for number in (1, 2):
+        put(library, f"Folder/Dune {number}.m4b", numbered(number, title=f"Dune, Part {number}"))
+    scan(library, grouping=grouping)
+    assert list(books(library)) == ["Dune"]
+
+
+def test_parts_whose_titles_only_count_are_called_like_their_folder(library: Library) -> None:
+    for number in (1, 2):
+        put(library, f"[F] Dune/{number:02}.m4b", numbered(number))
+    scan(library, grouping=Grouping.FOLDER)
+    assert [(b["title"], b["title_source"]) for b in library.rows("books")] == [("Dune", "filepath")]
+
+
+def test_a_book_is_called_like_the_whole_as_soon_as_a_second_part_comes(library: Library) -> None:
+    put(library, "Folder/Dune 1.m4b", numbered(1, title="Dune, Part 1"))
+    scan(library)
+    assert list(books(library)) == ["Dune, Part 1"]
+    put(library, "Folder/Dune 2.m4b", numbered(2, title="Dune, Part 2"))
+    scan(library)
+    assert list(books(library).items()) == [("Dune", ["Dune 1.m4b", "Dune 2.m4b"])]
 
 
 def test_equal_names_of_different_books_are_no_parts(library: Library) -> None:

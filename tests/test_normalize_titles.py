@@ -15,6 +15,8 @@ from datasette_shisho_resync.normalize.titles import (
     organized_folder_name,
     series_from_title,
     sort_title,
+    title_of_whole,
+    without_part_number,
 )
 
 # title -> ours: a word boundary is needed before `ch`, so a bare number is all that is left
@@ -171,3 +173,32 @@ def test_no_text_breaks_the_title_rules(text: str, author: str | None) -> None:
     assert folder not in ("", ".", "..")
     comic_display_name(text, None, text)
     comic_display_name(None, None, text)
+
+
+@pytest.mark.parametrize(
+    ("title", "file_name", "expected"),
+    [
+        ("Dune, Part 2", "x.m4b", "Dune"),
+        ("Dune (2 of 3)", "x.m4b", "Dune"),
+        ("Dune [Disc 1]", "x.m4b", "Dune"),
+        ("Dune CD1", "x.m4b", "Dune"),
+        ("Dune: Chapter 04", "x.m4b", "Dune"),
+        ("Dune 2", "Dune 2.m4b", "Dune"),
+        ("Dune 2", "02 - Dune.m4b", "Dune"),
+        ("Catch 22", "Catch 22 - 1.m4b", "Catch 22"),
+        ("Dune", "Dune 2.m4b", "Dune"),
+        ("Chapter 4", "04.m4b", None),
+        ("Track 1/12", "a.m4b", None),
+        ("7", "07.m4b", None),
+        ("1984", "1.m4b", "1984"),
+        ("x" * 2_000 + " 1", "1.m4b", "x" * 2_000 + " 1"),
+    ],
+)
+def test_a_part_names_the_whole_without_its_number(title: str, file_name: str, expected: str | None) -> None:
+    assert title_of_whole(title, file_name) == expected
+
+
+def test_no_title_makes_the_parts_slow() -> None:
+    for title in (" " * 60_000 + "x", "- " * 30_000, "1 " * 30_000):
+        assert without_part_number(title) == title.strip()
+        assert title_of_whole(title, title) == title

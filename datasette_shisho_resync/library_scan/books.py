@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..candidates import identity_of
 from ..files import PathMap
 from ..model import BookRow, folded
-from .grouping import organized_path, part_keys
+from .grouping import organized_path, part_keys, telling_title
 from .importing import Importer
 from .new_book import NewBook, NewFile
 from .survey import ImportUnit, as_supplement
@@ -54,11 +54,11 @@ class BookFinder:
         place = BookRow(0, library_id, folder)
         # In the library folder itself, Shisho's rule finds the book by its path alone.
         known = () if unit.folder.is_root else self.importer.neighbours(folder)
-        titles = {n.file_name: n.name for n in known if n.file_type == "m4b"}
+        titles = {n.file_name: telling_title(n.name, n.title) for n in known if n.file_type == "m4b"}
         titles |= {
-            f.found.name: f.reading.parsed.title if f.reading.parsed else None
+            f.found.name: telling_title(f.reading.parsed.title, f.reading.parsed.album)
             for f in files
-            if f.found.file_type == "m4b"
+            if f.found.file_type == "m4b" and f.reading.parsed is not None
         }
         parts = part_keys(titles)
         joined = {_key(n.title, n.author): n.book_path for n in reversed(known)}

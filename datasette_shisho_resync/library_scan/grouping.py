@@ -6,18 +6,11 @@ Source: spec 9.3. Differs from Shisho: a folder with several main files of one t
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from ..model import SeriesEntry
-from ..normalize.titles import organized_folder_name, without_extension
-
-_PART = re.compile(
-    r"[\s._-]*[(\[]?\b(?:part|pt|disc|disk|cd|track|teil)?[\s._#-]*\d+(?:\s*(?:of|/)\s*\d+)?[)\]]?\s*$",
-    re.IGNORECASE,
-)
-_LEADING_NUMBER = re.compile(r"^\s*\d+[\s._-]+")
+from ..normalize.titles import organized_folder_name, without_extension, without_part_number
 
 
 def is_split(file_types: Iterable[str]) -> bool:
@@ -32,6 +25,11 @@ def organized_path(
     return os.path.join(folder, organized_folder_name(title, author, series, file_type))
 
 
+def telling_title(title: str | None, album: str | None) -> str | None:
+    """Return a part's title, or that of the whole where its own only counts: `Chapter 1`."""
+    return title if title and _without_part(title) else album or title
+
+
 def part_keys(titles: Mapping[str, str | None]) -> Mapping[str, str]:
     """Return, of the M4B files of one folder (name -> embedded title), those that are parts of one book.
 
@@ -42,15 +40,19 @@ def part_keys(titles: Mapping[str, str | None]) -> Mapping[str, str]:
     for name, title in titles.items():
         stem = without_extension(name)
         key = (_without_part(stem), _without_part(title) if title else "")
-        # "01" counts, "1984" is a title.
-        if key[0] != stem.strip().lower() and (key[0] or len(stem.strip()) < 3 or stem.strip()[0] == "0"):
+        if key[0] != stem.strip().lower() and (key[0] or _counts(stem.strip())):
             groups.setdefault(key, []).append(name)
     parts = {}
     for names in groups.values():
         if len(names) > 1:
-            book = _PART.sub("", _LEADING_NUMBER.sub("", without_extension(names[0]))).strip()
+            book = without_part_number(without_extension(names[0]))
             parts.update(dict.fromkeys(names, book or without_extension(names[0])))
     return parts
+
+
+def _counts(stem: str) -> bool:
+    """Tell `01` and `Part 1`, which count, from `1984`, which is a title."""
+    return not stem.isdecimal() or len(stem) < 3 or stem[0] == "0"
 
 
 def sort_stem(name: str) -> str:
@@ -59,4 +61,4 @@ def sort_stem(name: str) -> str:
 
 
 def _without_part(text: str) -> str:
-    return _PART.sub("", _LEADING_NUMBER.sub("", text)).strip().lower()
+    return without_part_number(text).lower()

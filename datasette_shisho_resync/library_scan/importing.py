@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..candidates import Circumstances, book_sidecar_layer, file_layers
+from ..candidates import Circumstances, book_sidecar_layer, file_layers, is_part
 from ..decide import Decision, Record, as_change, decide_record
 from ..fields import Kind, Level
 from ..files import cover_name, shown
@@ -20,6 +20,7 @@ from ..model import (
     BookRow,
     Brief,
     CoverImage,
+    FileRow,
     Identities,
     Identity,
     Layer,
@@ -117,7 +118,8 @@ class Importer:
         """Write a book, or add its files to the book that its path already has."""
         self.created = []
         timestamp = now()
-        layers = {f.path: self._layers(f, book) for f in book.files}
+        together = self._files_with(book)
+        layers = {f.path: self._layers(f, book, together) for f in book.files}
         book_layers = [layer for f in book.files for layer in layers[f.path]]
         sidecar = next((f.reading.book_sidecar for f in book.files if f.reading.book_sidecar), None)
         book_layers.extend(book_sidecar_layer(sidecar, frozenset()))
@@ -152,13 +154,26 @@ class Importer:
             Target("books", book_id), Mode.SCAN.value, "", by.via, by.actor, by.job_id, timestamp
         )
 
-    def _layers(self, file: NewFile, book: NewBook) -> tuple[Layer, ...]:
+    def _files_with(self, book: NewBook) -> list[FileRow]:
+        """Return the files of a book with those that the library has of it already."""
+        files = [file.row(self.library.id) for file in book.files]
+        book_id = self.book_at(book.path) if any(f.file_type == "m4b" for f in files) else None
+        if book_id is not None:
+            self._insert_waiting()
+            files.extend(self._brief(book_id).files)
+        return files
+
+    def _layers(self, file: NewFile, book: NewBook, together: Sequence[FileRow]) -> tuple[Layer, ...]:
+        row = file.row(self.library.id)
         circumstances = Circumstances(
-            Mode.SCAN, importing=True, write_covers=self.settings.write_covers and self._is_writable(file)
+            Mode.SCAN,
+            importing=True,
+            write_covers=self.settings.write_covers and self._is_writable(file),
+            is_part=is_part(row, together),
         )
         return file_layers(
             file.reading,
-            file.row(self.library.id),
+            row,
             BookRow(0, self.library.id, book.path),
             EMPTY,
             frozenset(),

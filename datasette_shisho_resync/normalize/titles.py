@@ -42,6 +42,13 @@ _GROUPINGS = tuple(
     )
 )
 
+_PART = re.compile(
+    r"[\s,:._-]*[(\[]?\b(?P<mark>part|pt|disc|disk|cd|track|chapter|teil|kapitel)?[\s._#-]*"
+    r"(?P<number>\d+)(?P<total>\s*(?:of|/)\s*\d+)?[)\]]?\s*$",
+    re.IGNORECASE,
+)
+_LEADING_NUMBER = re.compile(r"^\s*(?P<number>\d+)[\s._-]+")
+
 _MAX_FOLDER_PART_BYTES = 200
 _UNSAFE_IN_PATHS = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 
@@ -101,6 +108,33 @@ def m4b_grouping(text: str) -> SeriesEntry | None:
             numbers = parse_number_range(match["number"]) or (None, None)
             return SeriesEntry(match["name"].strip(), *numbers)
     return None
+
+
+def without_part_number(text: str) -> str:
+    """Cut off what numbers the parts of one work: `Dune part 2`, `02 - Dune`, `Dune (2 of 3)` are `Dune`."""
+    if len(text) > _MAX_LENGTH:
+        return text.strip()
+    return _PART.sub("", _LEADING_NUMBER.sub("", text)).strip()
+
+
+def title_of_whole(title: str, file_name: str) -> str | None:
+    """Return what the title of one part says about the whole; None when it only counts.
+
+    A bare number is the part's where the file's name counts alike: `Catch 22` is not part 22.
+    """
+    part = _PART.search(title) if len(title) <= _MAX_LENGTH else None
+    if part is None:
+        return title
+    is_marked = part["mark"] or part["total"]
+    if not is_marked and int(part["number"]) not in _numbers_of_part(file_name):
+        return title
+    return _PART.sub("", title).strip() or None
+
+
+def _numbers_of_part(file_name: str) -> set[int]:
+    stem = without_extension(file_name)
+    found = (_LEADING_NUMBER.search(stem), _PART.search(stem))
+    return {int(match["number"]) for match in found if match}
 
 
 def comic_display_name(title: str | None, series: SeriesEntry | None, file_name: str) -> str:

@@ -11,6 +11,7 @@ from ..candidates import (
     Circumstances,
     book_sidecar_layer,
     file_layers,
+    is_part,
     is_unchanged,
     sidecar_content,
     stored_cover,
@@ -179,6 +180,7 @@ def _layers(
         mode,
         unchanged=is_unchanged(reading.stat, file.size_bytes, from_stored(file.modified_at)),
         write_covers=settings.write_covers and _is_writable(file, settings),
+        is_part=is_part(file, (f for f in gathered.brief.files if f.id not in gathered.gone)),
     )
     return file_layers(
         reading,

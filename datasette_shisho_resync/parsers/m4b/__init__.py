@@ -84,6 +84,7 @@ def _parse_movie(reader: BoxReader, movie: Box) -> ParsedFile:
         audiobook_duration_seconds=duration,
         audiobook_bitrate_bps=sound.bitrate_bps,
         audiobook_codec=sound.codec,
+        album=clean(tags.text("©alb"), limits.max_scalar_bytes),
         load_cover=partial(_load_cover, reader, cover) if cover else None,
         warnings=(*warnings, *tags.warnings),
     )

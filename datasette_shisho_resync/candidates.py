@@ -193,7 +193,7 @@ def path_layer(
     row: FileRow, book: BookRow, parsed: ParsedFile | None, *, shown_path: str, root_level: bool
 ) -> Layer:
     """Return what the file's and folder's names say; a comic's series is read from its final title."""
-    said = parse_path(row.path, root_level=root_level, file_type=row.file_type)
+    said = parse_path(row.path, root_level=root_level, file_type=row.file_type, book_folder=book.path)
     values = _present(said)
     title = parsed.title if parsed and parsed.title else said.title
     if row.file_type == "cbz":

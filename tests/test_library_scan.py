@@ -186,6 +186,50 @@ def test_a_book_is_called_like_the_whole_as_soon_as_a_second_part_comes(library:
     assert list(books(library).items()) == [("Dune", ["Dune 1.m4b", "Dune 2.m4b"])]
 
 
+def test_the_discs_of_an_audiobook_are_one_book(library: Library) -> None:
+    for disc in ("CD1", "CD 2", "Dune - Disc 3 of 3"):
+        for number in (1, 2):
+            put(library, f"[F] Dune/{disc}/{number:02}.m4b", numbered(number))
+    put(library, "[F] Dune/cover notes.txt", b"text")
+    scan(library)
+    [book] = library.rows("books")
+    assert (book["title"], Path(book["filepath"]).name) == ("Dune", "[F] Dune")
+    assert library.authors() == ["F"]
+    assert [f["file_role"] for f in library.rows("files")] == ["main"] * 6 + ["supplement"]
+    assert not library.scan().changed
+    library.reset()
+    assert (library.book()["title"], library.book()["title_source"]) == ("Dune", "filepath")
+    put(library, "[F] Dune/CD4/01.m4b", numbered(7))
+    assert (scan(library).imported, len(library.rows("books"))) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "grouping"),
+    [
+        (["Dune/CD1/a.m4b", "Dune/CD2/a.m4b"], Grouping.FOLDER),  # Shisho's rule
+        (["CD1/a.m4b", "CD2/a.m4b"], Grouping.AUTO),  # in the library folder itself
+        (["Dune/CD1/a.epub", "Dune/CD2/a.epub"], Grouping.AUTO),
+        (["Dune/CD1/a.m4b", "Dune/Extras/a.m4b"], Grouping.AUTO),
+        (["Dune/CD1/a.m4b", "Dune/CD2/more/a.m4b"], Grouping.AUTO),
+    ],
+)
+def test_other_folders_are_books_of_their_own(library: Library, names: list[str], grouping: Grouping) -> None:
+    for name in names:
+        title = os.path.dirname(name)
+        put(library, name, epub(title) if name.endswith("epub") else build_m4b(title=title))
+    scan(library, grouping=grouping)
+    assert len(library.rows("books")) == 2
+
+
+def test_disc_folders_beside_several_books_stay_apart(library: Library) -> None:
+    for name in ("a", "b"):
+        put(library, f"Shelf/{name}.epub", epub(name))
+    for disc in (1, 2):
+        put(library, f"Shelf/CD{disc}/x.m4b", build_m4b(title=f"Disc {disc}"))
+    scan(library)
+    assert len(library.rows("books")) == 4
+
+
 def test_equal_names_of_different_books_are_no_parts(library: Library) -> None:
     put(library, "Shelf/Cycle 1.m4b", build_m4b(title="The Beginning", artist="F"))
     put(library, "Shelf/Cycle 2.m4b", build_m4b(title="The End", artist="F"))

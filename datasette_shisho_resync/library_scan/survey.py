@@ -92,7 +92,7 @@ def survey(
         stored = path_map.stored(start)
         known = {k.path: k for k in known_files(conn, library.id, stored)} if library.id else {}
         seen = seen_sidecars(conn, stored) if known and mode is Mode.SCAN else None
-        for folder in walk(root, start, file_types, note_error):
+        for folder in walk(root, start, file_types, note_error, join_discs=grouping is Grouping.AUTO):
             rows = [known.get(path_map.stored(f.path)) for f in folder.media]
             new = [f for f in folder.media if not _note_known(found, f, known, path_map, mode)]
             if seen is not None:
@@ -173,7 +173,8 @@ def _units(folder: Folder, new: Sequence[FoundFile], grouping: Grouping) -> Iter
     if not new:
         return
     mains = [f.file_type for f in folder.media if not is_supplement_name(f.name)]
-    split = folder.is_root or (grouping is Grouping.AUTO and is_split(mains))
+    is_whole = grouping is Grouping.FOLDER or folder.has_discs
+    split = folder.is_root or (is_split(mains) and not is_whole)
     if not split:
         extra = tuple(f for f in new if mains and is_supplement_name(f.name))
         yield ImportUnit(folder, tuple(f for f in new if f not in extra), False, extra)

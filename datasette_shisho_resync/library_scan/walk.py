@@ -12,7 +12,11 @@ from operator import attrgetter
 
 from ..files import is_companion, shown
 from ..model import FileStat
+from ..parsers.filename import is_disc_folder
 from ..parsers.sidecar import SIDECAR_SUFFIX
+from .grouping import is_split
+
+OnError = Callable[[str, OSError], None]
 
 _name_of = attrgetter("name")
 _APPLE_DOUBLE = "._"  # what macOS leaves beside each file on foreign disks: never media
@@ -36,6 +40,7 @@ class Folder:
     path: str
     media: list[FoundFile] = field(default_factory=list)
     others: list[FoundFile] = field(default_factory=list)
+    has_discs: bool = False
 
     @property
     def is_root(self) -> bool:
@@ -43,9 +48,16 @@ class Folder:
 
 
 def walk(
-    root: str, start: str, file_types: Collection[str], on_error: Callable[[str, OSError], None]
+    root: str,
+    start: str,
+    file_types: Collection[str],
+    on_error: OnError,
+    *,
+    join_discs: bool = False,
 ) -> Iterator[Folder]:
     """Yield `start` and every folder below it in lexical order; linked folders are not followed.
+
+    `join_discs`: folders for the discs of one audiobook belong to the folder that they lie in.
 
     `on_error` is told of each folder or file that can't be looked at. Raises OSError when `start`
     itself can't be read.
@@ -61,11 +73,13 @@ def walk(
                 raise
             on_error(path, error)
             continue
+        if join_discs and not folder.is_root and not is_split(f.file_type for f in folder.media):
+            below = _without_discs(folder, below, file_types, on_error)
         waiting.extend(reversed(below))
         yield folder
 
 
-def _fill(folder: Folder, file_types: Collection[str], on_error: Callable[[str, OSError], None]) -> list[str]:
+def _fill(folder: Folder, file_types: Collection[str], on_error: OnError) -> list[str]:
     """List one folder; returns the folders in it."""
     with os.scandir(folder.path) as listing:
         entries = sorted(listing, key=_name_of)
@@ -88,6 +102,41 @@ def _fill(folder: Folder, file_types: Collection[str], on_error: Callable[[str, 
         found = FoundFile(entry.path, name, file_type, FileStat(info.st_size, info.st_mtime_ns))
         (folder.media if is_media else folder.others).append(found)
     return below
+
+
+def _without_discs(
+    folder: Folder, below: list[str], file_types: Collection[str], on_error: OnError
+) -> list[str]:
+    """Take the files of disc folders into `folder`; returns the folders that are left."""
+    # Differs from Shisho: it makes a book of each disc.
+    left = []
+    for path in below:
+        errors: list[tuple[str, OSError]] = []
+        disc = _disc(folder.root, path, file_types, errors)
+        if disc is None:
+            left.append(path)  # it is looked at again, on its own
+            continue
+        for error in errors:
+            on_error(*error)
+        folder.media += disc.media
+        folder.others += disc.others
+        folder.has_discs = True
+    return left
+
+
+def _disc(
+    root: str, path: str, file_types: Collection[str], errors: list[tuple[str, OSError]]
+) -> Folder | None:
+    """List a folder that holds one disc of an audiobook and no folders; None for any other."""
+    if not is_disc_folder(os.path.basename(path)):
+        return None
+    folder = Folder(root, path)
+    try:
+        below = _fill(folder, file_types, lambda *error: errors.append(error))
+    except OSError:
+        return None
+    is_sound = bool(folder.media) and all(f.file_type == "m4b" for f in folder.media)
+    return folder if is_sound and not below else None
 
 
 def describe(path: str, error: OSError) -> str:

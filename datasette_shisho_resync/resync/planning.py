@@ -38,6 +38,7 @@ from ..model import (
     Stored,
     Value,
 )
+from ..parsers.filename import is_in_book_folder
 from ..settings import Settings
 from ..store.removal import DoomedRow, doomed_rows
 from ..store.schema import LibrarySchema
@@ -190,7 +191,7 @@ def _layers(
         snapshot.seen_sidecars,
         circumstances,
         shown_path=shown(file.path),
-        root_level=book is not None and folder != book.path,
+        root_level=book is not None and not is_in_book_folder(file.path, book.path),
     )
 
 

@@ -195,6 +195,50 @@ def test_the_duration_of_the_movie_stands_in_for_an_impossible_one() -> None:
     assert parse(media[:at] + b"\xff\xff\xff\xff" + media[at + 4 :]).audiobook_duration_seconds == 2.0
 
 
+def run_of_samples(*ticks: int, count: int = 0) -> bytes:
+    """A run whose samples say how long and how large they are, or `count` that do not."""
+    if count:
+        return full_box("trun", struct.pack(">Ii", count, 0), flags=0x001)
+    samples = b"".join(struct.pack(">II", length, 100) for length in ticks)
+    return full_box("trun", struct.pack(">IiI", len(ticks), 0, 0), samples, flags=0x305)
+
+
+def fragment(start: int, *runs: bytes, track: int = 1, default: int | None = None, version: int = 0) -> bytes:
+    more = b"" if default is None else struct.pack(">QII", 0, 1, default)
+    header = full_box("tfhd", struct.pack(">I", track), more, flags=0 if default is None else 0x00B)
+    begin = full_box("tfdt", struct.pack(">Q" if version else ">I", start), version=version)
+    return box("moof", full_box("mfhd", bytes(4)), box("traf", header, begin, *runs)) + box("mdat", bytes(50))
+
+
+DEFAULTS = box("mvex", full_box("trex", struct.pack(">IIIII", 1, 1, 1024, 0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("fragments", "seconds"),
+    [
+        (fragment(0, run_of_samples(1000)) + fragment(1000, run_of_samples(500, 500)), 2),
+        (fragment(1000, run_of_samples(1000), run_of_samples(1000), version=1), 3),
+        (fragment(1000, run_of_samples(count=3), default=1000), 4),
+        (fragment(0, run_of_samples(count=1000)), 1024),
+        (fragment(1000, run_of_samples(1000)) + fragment(9000, run_of_samples(9000), track=2), 2),
+        (fragment(1000, run_of_samples(1000)) + fragment(2000, run_of_samples(1000))[:-60], 2),
+        (fragment(9000, run_of_samples(9000), track=2), None),
+        (b"", None),
+    ],
+)
+def test_fragments_tell_how_long_they_are(fragments: bytes, seconds: float | None) -> None:
+    movie = build_m4b(title="T", duration_ms=0, timescale=1000, extra_moov=DEFAULTS)
+    assert parse(movie + fragments).audiobook_duration_seconds == seconds
+
+
+def test_a_damaged_or_endless_row_of_fragments_costs_the_duration_alone() -> None:
+    movie = build_m4b(title="T", duration_ms=0, timescale=1000, extra_moov=DEFAULTS)
+    damaged = parse(movie + fragment(0, full_box("trun", struct.pack(">I", 9), flags=0x100)))
+    assert (damaged.title, damaged.audiobook_duration_seconds, len(damaged.warnings)) == ("T", None, 1)
+    endless = parse(movie + fragment(0, run_of_samples(9)) * 50, replace(Limits(), max_archive_entries=90))
+    assert (endless.title, endless.audiobook_duration_seconds) == ("T", None)
+
+
 def test_a_fragmented_file_has_the_duration_of_its_fragments() -> None:
     fragments = box("mvex", full_box("mehd", struct.pack(">I", 7000)))
     assert parse(build_m4b(duration_ms=0, extra_moov=fragments)).audiobook_duration_seconds == 7.0

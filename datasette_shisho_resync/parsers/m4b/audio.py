@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .boxes import Box, BoxReader, unpack
+from .fragments import fragments_end
 
 _SAMPLE_ENTRY_BYTES = 64 * 1024
 _MAX_TIMESCALE = 0x7FFFFFFF
@@ -40,6 +41,15 @@ def sound_track(reader: BoxReader, movie: Box) -> Box | None:
     return next((track for track in movie.all(b"trak") if handler(reader, track) == b"soun"), None)
 
 
+def track_id(reader: BoxReader, track: Box) -> int:
+    """Return the number by which other boxes name a track; 0 when it has none."""
+    header = track.first(b"tkhd")
+    if header is None:
+        return 0
+    data = reader.head(header, 24)
+    return int(unpack(">I", data, 20 if data[:1] == b"\1" else 12)[0])
+
+
 def duration_seconds(reader: BoxReader, movie: Box, track: Box | None) -> float | None:
     """Return the length of the sound track, else of the whole movie, as its own header says.
 
@@ -54,8 +64,12 @@ def duration_seconds(reader: BoxReader, movie: Box, track: Box | None) -> float 
 
 def _times(reader: BoxReader, movie: Box, track: Box | None) -> Iterator[tuple[int, int]]:
     media = track.first(b"mdia", b"mdhd") if track else None
+    timescale = 0
     if media:
-        yield _time(reader, media)
+        timescale, ticks = _time(reader, media)
+        yield timescale, ticks
+    if media and track and movie.first(b"mvex"):
+        yield timescale, fragments_end(reader, movie, track_id(reader, track))
     whole = movie.first(b"mvhd")
     if whole:
         timescale, ticks = _time(reader, whole)

@@ -15,7 +15,7 @@ from ...errors import LimitExceeded, UnreadableFile
 from ...model import Limits
 
 _CONTAINERS = frozenset(
-    (b"moov", b"mvex", b"trak", b"tref", b"mdia", b"minf", b"stbl", b"udta", b"meta", b"ilst")
+    (b"moov", b"mvex", b"trak", b"tref", b"mdia", b"minf", b"stbl", b"udta", b"meta", b"ilst", b"traf")
 )
 _MAX_DEPTH = 8  # two more than moov/udta/meta/ilst/item/data
 
@@ -77,6 +77,20 @@ class BoxReader:
                 raise UnreadableFile(self.name, "cut off inside its movie box (moov)")
             return Box(name, start, end, self._children(name, start, end, 1))
         raise UnreadableFile(self.name, "not an MP4 file, or cut off before its movie box (moov)")
+
+    def fragments_from_end(self) -> Iterator[Box]:
+        """Index the fragments that follow the movie box, the last one first; none of a file with too many."""
+        places: list[tuple[int, int]] = []
+        left = self._boxes_left
+        try:
+            places = [(start, end) for name, start, end in self._headers(0, self._size) if name == b"moof"]
+        except LimitExceeded:
+            return
+        finally:
+            self._boxes_left = left  # media boxes are no burden to the tags
+        for start, end in reversed(places):
+            if end <= self._size:
+                yield Box(b"moof", start, end, self._children(b"moof", start, end, 1))
 
     def read(self, start: int, size: int) -> bytes:
         """Raises: DamagedBoxError when the file ends before; LimitExceeded."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...errors import LimitExceeded
 from ...model import Chapter
-from .audio import handler
+from .audio import handler, track_id
 from .boxes import Box, BoxReader, DamagedBoxError, unpack
 from .tags import decode_text
 
@@ -38,16 +38,8 @@ def _chapter_tracks(reader: BoxReader, movie: Box) -> Iterator[Box]:
         data = reader.head(reference, 256)
         named.update(unpack(f">{len(data) // 4}I", data))
     for track in movie.all(b"trak") if named else ():
-        if handler(reader, track) in _TEXT_HANDLERS and _track_id(reader, track) in named:
+        if handler(reader, track) in _TEXT_HANDLERS and track_id(reader, track) in named:
             yield track
-
-
-def _track_id(reader: BoxReader, track: Box) -> int:
-    header = track.first(b"tkhd")
-    if header is None:
-        return 0
-    data = reader.head(header, 24)
-    return int(unpack(">I", data, 20 if data[:1] == b"\1" else 12)[0])
 
 
 def _track_chapters(reader: BoxReader, track: Box) -> tuple[Chapter, ...]:

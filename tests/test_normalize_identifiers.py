@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rule_vectors import load
+from stdnum import isbn
 
 from datasette_shisho_resync.model import Identifier
 from datasette_shisho_resync.normalize.identifiers import (
@@ -109,3 +110,17 @@ def test_a_stored_value_normalises_to_itself(value: str, scheme: str) -> None:
 def test_what_counts_as_isbn_has_a_right_check_digit(value: str) -> None:
     found = identifier(value)
     assert found is None or is_isbn_10(found.value) or is_isbn_13(found.value)
+
+
+@given(
+    st.from_regex(r"97[89][0-9]{10}|[0-9]{9}[0-9X]", fullmatch=True)
+    | st.sampled_from(["9780316769488", "0316769487", "080442957X", "9791090636071"])
+)
+def test_isbns_are_judged_as_a_library_for_them_does(number: str) -> None:
+    assert (is_isbn_10(number) or is_isbn_13(number)) is isbn.is_valid(number)
+
+
+@given(st.from_regex(r"97[89][0-9]{9}|[0-9]{9}", fullmatch=True))
+def test_an_isbn_with_the_librarys_check_digit_is_one(body: str) -> None:
+    digit = isbn.ean.calc_check_digit(body) if len(body) == 12 else isbn._calc_isbn10_check_digit(body)
+    assert is_isbn_13(body + digit) or is_isbn_10(body + digit)

@@ -311,6 +311,19 @@ def test_a_move_can_be_undone(library: Library) -> None:
     assert library.content() == before
 
 
+@pytest.mark.parametrize("new_name", ["moving.epub", "Moving.epub"])
+def test_the_sidecars_of_a_moved_folder_are_no_news(library: Library, new_name: str) -> None:
+    path = put(library, f"Moving/{new_name}", epub("A"))
+    scan(library)
+    library.service.close()
+    path.parent.rename(library.root / "Moved")
+    assert scan(library).moved == 1
+    library.service.close()
+    before, files = library.dump(), sorted((library.root / "Moved").iterdir())
+    assert scan(library).unchanged == 1
+    assert (library.dump(), sorted((library.root / "Moved").iterdir())) == (before, files)
+
+
 def test_files_that_look_alike_are_not_taken_for_moved(library: Library) -> None:
     data = epub("Dune")
     one, two = put(library, "A/dune.epub", data), put(library, "B/dune.epub", data)

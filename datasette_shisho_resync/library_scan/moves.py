@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from ..errors import ResyncError
 from ..files import open_confined
 from ..model import Mode, Reason, Target
+from ..parsers.sidecar import SIDECAR_SUFFIX
 from ..resync import By
 from ..resync.gathering import readable_roots
 from ..settings import Settings
@@ -27,6 +28,7 @@ from ..store.library import (
     path_of_book,
     set_path,
 )
+from ..store.pending import move_sidecars
 from ..store.schema import LibrarySchema
 from ..store.search import index_book
 from ..store.times import now, to_stored
@@ -95,6 +97,7 @@ class Mover:
         """Give a file's row its new path, and its book's if that follows, as a run of its own."""
         path = self.settings.path_map.stored(file.path)
         set_path(self.conn, "files", row.id, path)
+        move_sidecars(self.conn, list(_moved_sidecars(row.path, path)))
         entries = [Entry("files", row.id, "filepath", row.path, None, path, None, Reason.NEW_VALUE.value)]
         entries.extend(self._move_book(row, path))
         index_book(self.conn, schema, row.book_id)
@@ -116,6 +119,15 @@ class Mover:
             return
         set_path(self.conn, "books", row.book_id, new)
         yield Entry("books", row.book_id, "filepath", old, None, new, None, Reason.NEW_VALUE.value)
+
+
+def _moved_sidecars(old: str, new: str) -> Iterator[tuple[str, str]]:
+    """Yield where the sidecars that go along with a file were, and where they are: no news there."""
+    yield old + SIDECAR_SUFFIX, new + SIDECAR_SUFFIX
+    old_folder, new_folder = os.path.dirname(old), os.path.dirname(new)
+    for name in (os.path.splitext(os.path.basename(old))[0], os.path.basename(old_folder)):
+        sidecar = name + SIDECAR_SUFFIX
+        yield os.path.join(old_folder, sidecar), os.path.join(new_folder, sidecar)
 
 
 def _take_out(found: Survey, moves: Sequence[Move]) -> None:

@@ -75,6 +75,14 @@ def add_sidecars(conn: sqlite3.Connection, seen: Sequence[tuple[str, str]]) -> N
     )
 
 
+def move_sidecars(conn: sqlite3.Connection, moves: Sequence[tuple[str, str]]) -> None:
+    """Remember sidecars at the paths, (old, new), to which they were moved."""
+    conn.executemany(
+        "update or ignore resync_sidecars set path = cast(? as text) where path = cast(? as text)",
+        [(sql_text(new), sql_text(old)) for old, new in moves],
+    )
+
+
 def seen_sidecars(conn: sqlite3.Connection, folder: str) -> dict[str, str] | None:
     """Return when each sidecar below a folder was last seen, as stored; None where nothing is remembered."""
     if not conn.execute("select 1 from sqlite_master where name = 'resync_sidecars'").fetchone():

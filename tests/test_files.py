@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import stat
@@ -20,6 +21,7 @@ from datasette_shisho_resync.files import (
     is_companion,
     open_confined,
     read_companion,
+    remove_stale_files,
     replace_file,
     shared_roots,
     shown,
@@ -595,3 +597,30 @@ def test_a_reader_sees_the_old_or_the_new_content_and_never_a_part(root: Path) -
         thread.join()
 
     assert seen <= versions
+
+
+STALE, FRESH = f".resync-{'0' * 16}.tmp", f".resync-{'1' * 16}.tmp"
+
+
+def test_only_what_a_dead_writer_left_is_removed(root: Path) -> None:
+    folder, target = root / "stale", root / "target"
+    folder.mkdir()
+    for name in (STALE, FRESH, ".resync-notes.tmp", f"{STALE}.bak", "resync.tmp"):
+        (folder / name).write_bytes(b"part")
+    target.write_bytes(b"book")
+    (folder / f".resync-{'2' * 16}.tmp").symlink_to(target)
+    (folder / f".resync-{'3' * 16}.tmp").mkdir()
+    os.mkfifo(folder / f".resync-{'4' * 16}.tmp")
+    before = set(folder.iterdir())
+    with open(folder / FRESH) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        remove_stale_files(str(folder), [str(root)])
+    assert set(folder.iterdir()) == before - {folder / STALE}
+    assert target.read_bytes() == b"book"
+
+
+def test_nothing_is_removed_outside_the_roots(root: Path, tmp_path: Path) -> None:
+    (tmp_path / STALE).write_bytes(b"part")
+    remove_stale_files(str(tmp_path), [str(root)])
+    remove_stale_files(str(root / "absent"), [str(root)])
+    assert (tmp_path / STALE).exists()

@@ -8,7 +8,7 @@ from .confine import CompanionFolder, open_confined, read_companion
 from .guard import RootEvidence, judge_missing, similar_sibling
 from .mapping import PathMap, checked_roots, shared_roots
 from .names import COVER_MIMES, cover_name, cover_names, find_cover, is_companion, shown
-from .write import replace_file, replace_files
+from .write import remove_stale_files, replace_file, replace_files
 
 __all__ = [
     "COVER_MIMES",
@@ -23,6 +23,7 @@ __all__ = [
     "judge_missing",
     "open_confined",
     "read_companion",
+    "remove_stale_files",
     "replace_file",
     "replace_files",
     "shared_roots",

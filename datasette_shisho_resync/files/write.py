@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import re
 import secrets
 import stat
 from collections.abc import Mapping, Sequence
@@ -12,10 +14,10 @@ from ..errors import FileError, FileRefused
 from .confine import check_descriptor, reason_of, require_path, resolve_confined
 from .names import is_writable_companion, shown
 
-_TEMP_PREFIX = ".resync-"
-_TEMP_SUFFIX = ".tmp"
+_TEMP = re.compile(r"\.resync-[0-9a-f]{16}\.tmp")
 _NEW_MODE = 0o644
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_STALE_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TEMP_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -68,6 +70,38 @@ def replace_files(
     return failed
 
 
+def remove_stale_files(folder: str, roots: Sequence[str]) -> None:
+    """Remove what a killed writer of covers and sidecars left in a folder, and nothing else.
+
+    A writer holds a lock on its temporary file, which ends with its process, however that ends. What the
+    system refuses stays.
+    """
+    with contextlib.suppress(FileError, OSError):
+        require_path(folder)
+        descriptor = _open_folder(folder, roots)
+        try:
+            for name in filter(_TEMP.fullmatch, os.listdir(descriptor)):
+                with contextlib.suppress(OSError):
+                    _remove_if_stale(descriptor, name)
+        finally:
+            os.close(descriptor)
+
+
+def _remove_if_stale(folder: int, name: str) -> None:
+    descriptor = os.open(name, _STALE_FLAGS, dir_fd=folder)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(name, dir_fd=folder)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # not every file system has locks; its stale files stay
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _as_ours(path: str, error: FileError | OSError) -> FileError:
     if isinstance(error, FileError):
         return error
@@ -92,10 +126,11 @@ def _replace(folder: int, name: str, path: str, data: bytes, fsync: bool, mtime_
     existing = _existing(folder, name)
     if existing is not None and not stat.S_ISREG(existing.st_mode):
         raise FileRefused(shown(path), "is not a regular file")
-    temp = f"{_TEMP_PREFIX}{secrets.token_hex(8)}{_TEMP_SUFFIX}"
+    temp = f".resync-{secrets.token_hex(8)}.tmp"
     descriptor = os.open(temp, _TEMP_FLAGS, _NEW_MODE, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            _lock(descriptor)
             if existing is not None:
                 _keep_access(descriptor, existing)
             file.write(data)

@@ -7,6 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from ..errors import UnknownRow
+from ..files import remove_stale_files
 from ..model import Brief, CoverImage, FileRow, FileStatus, ReadRequest
 from ..parsers.sidecar import file_sidecar_path, render_book_sidecar, render_file_sidecar
 from ..store.history import load_blob, load_run
@@ -41,6 +42,8 @@ def _make_good(service: Service, pending: Pending) -> bool:
     brief = _brief(service.conn, pending)
     if brief is None:
         return True
+    folder = os.path.dirname(service.settings.path_map.here(pending.path))
+    remove_stale_files(folder, readable_roots(brief.roots, service.settings))
     present = present_bytes(pending.path, brief.roots, service.settings)
     found = None if present is None else sha256_of(present)
     if found == pending.sha256 or found != pending.old_sha256:

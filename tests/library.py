@@ -18,6 +18,7 @@ from builders.epub import build_epub
 
 from datasette_shisho_resync.errors import ResyncError
 from datasette_shisho_resync.hooks import default_extensions
+from datasette_shisho_resync.library_scan import ScanOptions, ScanReport, scan_library
 from datasette_shisho_resync.model import Change, Limits, Mode, Outcome, Target
 from datasette_shisho_resync.resync import Ask, By, Service, Undone
 from datasette_shisho_resync.settings import Settings
@@ -77,6 +78,12 @@ class Library:
     def close(self) -> None:
         self.service.close()
         self.conn.close()
+
+    def reopen(self) -> None:
+        """Open the database anew, after its file or whoever writes to it was another."""
+        self.conn.close()
+        self.conn = open_library(self.path)
+        self.service = Service(self.conn, "library.db", self.settings, self.pool)
 
     # --- rows ---------------------------------------------------------------------------------
 
@@ -218,6 +225,10 @@ class Library:
 
     def with_history(self) -> None:
         create_history(self.conn)
+
+    def scan_all(self) -> ScanReport:
+        options = ScanOptions((str(self.root),))
+        return scan_library(self.conn, "library.db", options, self.settings, self.pool, BY, lambda told: None)
 
     def sidecar(self, path: Path | str | None = None) -> dict[str, Any]:
         """Return a sidecar's content; by default that of the first book."""

@@ -159,7 +159,6 @@ def test_what_is_killed_at_any_step_is_as_before_or_as_after_and_finished_by_the
     prepare: Callable[[Library], tuple[str, int]],
     tmp_path_factory: pytest.TempPathFactory,
     pytestconfig: pytest.Config,
-    record_property: Callable[[str, object], None],
 ) -> None:
     book.rewrite(1, epub("Old", cover=RED))
     book.scan()
@@ -185,7 +184,7 @@ def test_what_is_killed_at_any_step_is_as_before_or_as_after_and_finished_by_the
     assert committed[-1] == after.rows
 
     tried = steps_to_try(steps, pytestconfig.getoption("every_kill_point"))
-    record_property("kill points", f"{len(tried)} of {len(steps)}")
+    print(f"{prepare.__name__}: killed before {len(tried)} of {len(steps)} steps")
     for step in tried:
         where = f"killed before step {step}: {steps[step]}"
         assert do(step)["killed"], where

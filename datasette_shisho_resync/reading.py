@@ -195,7 +195,7 @@ def _image_names(request: ReadRequest) -> tuple[str, ...]:
 
 
 def _read_image(folder: CompanionFolder, name: str, request: ReadRequest) -> CoverImage | None:
-    data = folder.read(name, request.limits.max_cover_bytes)
+    data = folder.read(name, request.limits.max_cover_bytes, "max_cover_bytes")
     if data is None:
         return None
     from .parsers.image import read_cover
@@ -230,6 +230,7 @@ def _sidecar(
 def _sidecar_bytes(path: str, folder: CompanionFolder, request: ReadRequest) -> bytes | None:
     """A book's sidecar may lie in another folder than its file."""
     place, name = os.path.split(path)
+    limit = request.limits.max_sidecar_bytes, "max_sidecar_bytes"
     if place == folder.path:
-        return folder.read(name, request.limits.max_sidecar_bytes)
-    return read_companion(path, request.roots, request.limits.max_sidecar_bytes)
+        return folder.read(name, *limit)
+    return read_companion(path, request.roots, *limit)

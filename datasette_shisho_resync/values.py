@@ -168,7 +168,7 @@ def _entries(data: object, limits: Limits) -> list[Any]:
     if not isinstance(data, list):
         raise ValueError("must be a list")
     if len(data) > limits.max_list_entries:
-        raise ValueError(f"has more than {limits.max_list_entries:,} entries")
+        raise ValueError(f"has more than max_list_entries ({limits.max_list_entries:,}) entries")
     return data
 
 
@@ -245,7 +245,7 @@ def _sibling_chapters(data: object, limits: Limits, left: list[int], depth: int)
         raise ValueError(f"is nested more than {MAX_DEPTH} deep")
     left[0] -= len(data)
     if left[0] < 0:
-        raise ValueError(f"has more than {limits.max_chapters:,} entries")
+        raise ValueError(f"has more than max_chapters ({limits.max_chapters:,}) entries")
     return tuple(_chapter(_object(entry), limits, left, depth - 1) for entry in data)
 
 

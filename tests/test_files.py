@@ -403,9 +403,10 @@ def test_a_folder_swapped_between_check_and_writing_is_noticed(
 def test_a_companion_is_read_and_an_absent_one_is_none(root: Path) -> None:
     (root / "book.epub.metadata.json").write_bytes(b"{}")
 
-    assert read_companion(str(root / "book.epub.metadata.json"), [str(root)], 2) == b"{}"
-    assert read_companion(str(root / "none.metadata.json"), [str(root)], 2) is None
-    assert read_companion(str(root / ("x" * 250 + ".metadata.json")), [str(root)], 2) is None
+    assert read_companion(str(root / "book.epub.metadata.json"), [str(root)], 2, "max_sidecar_bytes") == b"{}"
+    assert read_companion(str(root / "none.metadata.json"), [str(root)], 2, "max_sidecar_bytes") is None
+    long_name = str(root / ("x" * 250 + ".metadata.json"))
+    assert read_companion(long_name, [str(root)], 2, "max_sidecar_bytes") is None
 
 
 @pytest.mark.parametrize(
@@ -420,7 +421,7 @@ def test_a_companion_that_cannot_be_had_raises_an_error_of_ours(
     root: Path, name: str, error: type[FileError]
 ) -> None:
     with pytest.raises(error):
-        read_companion(str(root / name), [str(root)], 2)
+        read_companion(str(root / name), [str(root)], 2, "max_sidecar_bytes")
 
 
 @pytest.mark.parametrize(
@@ -511,7 +512,7 @@ def test_a_name_that_is_not_utf8_is_written(root: Path) -> None:
 
     replace_file(path, b"{}", [str(root)])
 
-    assert read_companion(path, [str(root)], 10) == b"{}"
+    assert read_companion(path, [str(root)], 10, "max_sidecar_bytes") == b"{}"
 
 
 @pytest.mark.parametrize(
@@ -591,7 +592,7 @@ def test_a_reader_sees_the_old_or_the_new_content_and_never_a_part(root: Path) -
     thread.start()
     try:
         for _ in range(300):
-            seen.add(read_companion(str(target), [str(root)], 200_000))
+            seen.add(read_companion(str(target), [str(root)], 200_000, "max_sidecar_bytes"))
     finally:
         stop.set()
         thread.join()

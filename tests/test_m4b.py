@@ -386,7 +386,7 @@ def test_a_broken_tag_costs_only_itself(broken: bytes) -> None:
 
 def test_a_tag_that_was_left_out_is_named() -> None:
     assert parse(build_m4b(extra_ilst=box("©gen", b"junk"))).warnings == (
-        "The tag ©gen is damaged or too large and was left out.",
+        "The tag ©gen is damaged and was left out.",
     )
 
 

@@ -166,7 +166,7 @@ def nested(depth: int) -> list[dict[str, Any]]:
         ("language", "no such language!", "language is not a language tag"),
         ("genres", "Fantasy", "genres must be a list"),
         ("genres", [5], "genres has an entry that is not an object"),
-        ("genres", ["x"] * 2001, "genres has more than 2,000 entries"),
+        ("genres", ["x"] * 2001, "genres has more than max_list_entries"),
         ("authors", [{"name": 5}], "authors has an entry whose name must be text"),
         ("authors", [{"name": "A", "role": "hero"}], "authors has an entry with an unknown role"),
         ("series", [{"name": "S"}, {"name": "T", "number": 2, "number_end": 1}], "series has a number, end"),
@@ -185,7 +185,7 @@ def nested(depth: int) -> list[dict[str, Any]]:
             [{"title": "x", "start_page": -1}],
             "chapters has an entry whose start_page must be a whole number",
         ),
-        ("chapters", [{"title": "x"}] * 20_001, "chapters has more than 20,000 entries"),
+        ("chapters", [{"title": "x"}] * 20_001, "chapters has more than max_chapters"),
         ("chapters", nested(MAX_DEPTH + 1), "chapters is nested more than 100 deep"),
         ("cover", {"sha256": "x"}, "cover must have"),
     ],
@@ -199,7 +199,7 @@ def test_data_of_another_shape_are_refused_with_the_field_named(
 
 def test_chapters_may_be_nested_a_hundred_deep_and_nested_ones_count() -> None:
     assert to_json(from_json("chapters", nested(MAX_DEPTH), LIMITS)) == nested(MAX_DEPTH)
-    with pytest.raises(ValueError, match="more than 3"):
+    with pytest.raises(ValueError, match="max_chapters .3. entries"):
         from_json("chapters", nested(4), Limits(max_chapters=3))
 
 

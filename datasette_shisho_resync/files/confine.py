@@ -49,7 +49,7 @@ class CompanionFolder:
     """The folder of a media file, resolved and checked once for all covers and sidecars in it.
 
     >>> with CompanionFolder("/books/dune", ["/books"]) as folder:
-    ...     folder.read("dune.epub.metadata.json", max_bytes=1_000_000)
+    ...     folder.read("dune.epub.metadata.json", 1_000_000, "max_sidecar_bytes")
     """
 
     def __init__(self, path: str, roots: Sequence[str]) -> None:
@@ -74,13 +74,13 @@ class CompanionFolder:
         """Tell whether there is anything of this base name."""
         return self._status(name) is not None
 
-    def read(self, name: str, max_bytes: int) -> bytes | None:
+    def read(self, name: str, max_bytes: int, setting: str) -> bytes | None:
         """Return what `read_companion` does for a base name in this folder."""
         found = self._status(name)
         if found is None:
             return None
         if not stat.S_ISREG(found.st_mode):  # a link may be fine, the rest is refused there
-            return read_companion(os.path.join(self.path, name), self._roots, max_bytes)
+            return read_companion(os.path.join(self.path, name), self._roots, max_bytes, setting)
         try:
             descriptor = os.open(name, _FLAGS, dir_fd=self._descriptor)
             with os.fdopen(descriptor, "rb") as file:
@@ -91,7 +91,7 @@ class CompanionFolder:
             if error.errno in _ABSENT:
                 return None
             raise UnreadableFile(shown(os.path.join(self.path, name)), reason_of(error)) from error
-        return _bounded(data, os.path.join(self.path, name), max_bytes)
+        return _bounded(data, os.path.join(self.path, name), max_bytes, setting)
 
     def _status(self, name: str) -> os.stat_result | None:
         if os.path.basename(name) != name or "\0" in name:
@@ -104,8 +104,8 @@ class CompanionFolder:
             raise UnreadableFile(shown(os.path.join(self.path, name)), reason_of(error)) from error
 
 
-def read_companion(path: str, roots: Sequence[str], max_bytes: int) -> bytes | None:
-    """Return the content of a cover or sidecar, None when there is none.
+def read_companion(path: str, roots: Sequence[str], max_bytes: int, setting: str) -> bytes | None:
+    """Return the content of a cover or sidecar, None when there is none. `setting` is the limit's name.
 
     Raises FileRefused, LimitExceeded, UnreadableFile.
     """
@@ -118,12 +118,12 @@ def read_companion(path: str, roots: Sequence[str], max_bytes: int) -> bytes | N
         if error.errno in _ABSENT:
             return None
         raise UnreadableFile(shown(path), reason_of(error)) from error
-    return _bounded(data, path, max_bytes)
+    return _bounded(data, path, max_bytes, setting)
 
 
-def _bounded(data: bytes, path: str, max_bytes: int) -> bytes:
+def _bounded(data: bytes, path: str, max_bytes: int, setting: str) -> bytes:
     if len(data) > max_bytes:
-        raise LimitExceeded(shown(path), f"is larger than {max_bytes:,} bytes")
+        raise LimitExceeded(shown(path), f"is larger than {setting} ({max_bytes:,} bytes)")
     return data
 
 

@@ -227,7 +227,8 @@ def covers_to_write(
 def present_bytes(path: str, roots: Sequence[str], settings: Settings) -> bytes | None:
     here = settings.path_map.here(path)
     try:
-        return read_companion(here, readable_roots(roots, settings), settings.limits.max_cover_bytes)
+        allowed = readable_roots(roots, settings)
+        return read_companion(here, allowed, settings.limits.max_cover_bytes, "max_cover_bytes")
     except ResyncError:
         return None
 

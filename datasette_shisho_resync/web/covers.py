@@ -42,4 +42,5 @@ def cover_mime(name: str | None) -> str | None:
 
 def _read(file: FileRow, roots: tuple[str, ...], settings: Settings) -> bytes | None:
     here = settings.path_map.here(os.path.join(os.path.dirname(file.path), file.cover_name or ""))
-    return read_companion(here, readable_roots(roots, settings), settings.limits.max_cover_bytes)
+    allowed = readable_roots(roots, settings)
+    return read_companion(here, allowed, settings.limits.max_cover_bytes, "max_cover_bytes")

@@ -26,6 +26,7 @@ _TEXTS = frozenset(
 )  # fmt: skip
 _GENRE, _MOVEMENT = b"gnre", b"\xa9mvi"
 _LAST_GENRE = 192
+_SPARE_BYTES = 16
 _MutagenTags = Mapping[str, Sequence[bytes | str | int]]
 
 
@@ -58,7 +59,7 @@ def read_tags(reader: BoxReader, movie: Box) -> Tags:
         try:
             items.append(_readable_item(reader, item))
         except DamagedBoxError:
-            warnings.append(f"The tag {_shown(item)} is damaged or too large and was left out.")
+            warnings.append(f"The tag {_shown(item)} is damaged and was left out.")
     return Tags(_read_with_mutagen(b"".join(items)), tuple(dict.fromkeys(warnings)))
 
 
@@ -97,9 +98,8 @@ def _readable_item(reader: BoxReader, item: Box) -> bytes:
 
 
 def _data(reader: BoxReader, item: bytes, data: Box) -> bytes:
-    if data.size > reader.limits.max_description_bytes:
-        raise DamagedBoxError
-    content = reader.head(data, data.size)
+    # Enough for the longest text that is kept, in UTF-16 too; it is cut where it is cleaned.
+    content = reader.head(data, 2 * reader.limits.max_description_bytes + _SPARE_BYTES)
     (kind,) = unpack(">I", content)
     value = content[8:]
     if item == _MOVEMENT:

@@ -34,7 +34,7 @@ def read_outline(
 
 def _entries(catalog: DictionaryObject, name: str, limits: Limits) -> Iterator[tuple[str, object]]:
     """Yield each entry's title and destination, children after their parent."""
-    visited = Visited(name, "outline entries", limits.max_chapters)
+    visited = Visited(name, "outline entries (max_chapters)", limits.max_chapters)
     pending = [raw_entry(entry(catalog, "/Outlines"), "/First")]
     while pending:
         raw = pending.pop()
@@ -74,7 +74,7 @@ def _named_destinations(catalog: DictionaryObject, name: str, limits: Limits) ->
     """Collect the destinations of both tables, the old one of names and the tree of strings."""
     old = entry(catalog, "/Dests")
     found: dict[str, object] = dict(old) if isinstance(old, DictionaryObject) else {}
-    visited = Visited(name, "nodes of named destinations", limits.max_archive_entries)
+    visited = Visited(name, "named destinations (max_archive_entries)", limits.max_archive_entries)
     pending = [raw_entry(entry(catalog, "/Names"), "/Dests")]
     while pending:
         raw = pending.pop()

@@ -16,7 +16,7 @@ def load_pages(catalog: DictionaryObject, name: str, limits: Limits) -> tuple[ob
     """
     if not isinstance(entry(catalog, "/Pages"), DictionaryObject):
         raise UnreadableFile(name, "damaged PDF: it has no pages")
-    visited = Visited(name, "page tree nodes", limits.max_archive_entries)
+    visited = Visited(name, "page tree nodes (max_archive_entries)", limits.max_archive_entries)
     found: list[object] = []
     pending: list[object] = [raw_entry(catalog, "/Pages")]
     while pending:
@@ -32,7 +32,7 @@ def load_pages(catalog: DictionaryObject, name: str, limits: Limits) -> tuple[ob
         elif isinstance(node, DictionaryObject) and "/Kids" not in node:
             found.append(raw)
         if len(found) > limits.max_archive_entries:
-            raise LimitExceeded(name, f"more than {limits.max_archive_entries} pages")
+            raise LimitExceeded(name, f"more than {limits.max_archive_entries} pages (max_archive_entries)")
     return tuple(found)
 
 

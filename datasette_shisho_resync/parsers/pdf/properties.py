@@ -9,8 +9,10 @@ from datetime import datetime, timedelta, timezone
 
 from lxml import etree
 from pypdf import apply_configuration
+from pypdf.errors import LimitReachedError
 from pypdf.generic import DictionaryObject, StreamObject
 
+from ...errors import LimitExceeded
 from ...model import Limits
 from ..xml import parse_xml
 from .document import entry, raw_entry, text
@@ -58,7 +60,10 @@ def read_xmp(catalog: DictionaryObject, name: str, limits: Limits) -> Properties
     if not isinstance(stream, StreamObject):
         return None
     with apply_configuration(zlib_maximum_output_length=limits.max_xml_bytes):
-        data = stream.get_data()
+        try:
+            data = stream.get_data()
+        except LimitReachedError as error:
+            raise LimitExceeded(name, f"larger than max_xml_bytes ({limits.max_xml_bytes})") from error
     root = parse_xml(data, name, limits, recover=True)
     return Properties(
         title=_joined(root, _DC + "title"),

@@ -199,7 +199,7 @@ def test_data_of_another_shape_are_refused_with_the_field_named(
 
 def test_chapters_may_be_nested_a_hundred_deep_and_nested_ones_count() -> None:
     assert to_json(from_json("chapters", nested(MAX_DEPTH), LIMITS)) == nested(MAX_DEPTH)
-    with pytest.raises(ValueError, match="max_chapters .3. entries"):
+    with pytest.raises(ValueError, match=r"max_chapters \(3\)"):
         from_json("chapters", nested(4), Limits(max_chapters=3))
 
 

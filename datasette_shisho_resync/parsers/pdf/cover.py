@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
-from typing import BinaryIO
+from contextlib import suppress
+from functools import partial
+from typing import Any, BinaryIO
 
 from PIL import Image
 from pypdf.generic import ArrayObject, DictionaryObject, NumberObject, StreamObject
 
 from ...errors import LimitExceeded, MediaError
 from ...model import CoverImage, Limits
+from ..apart import apart
 from ..image import read_cover
 from .document import Reference, entry, pdf_faults, raw_entry, reference, resolved
 
@@ -30,13 +33,26 @@ def load_cover(file: BinaryIO, page: object, name: str, limits: Limits) -> Cover
     Raises: UnreadableFile, LimitExceeded.
     Source: spec 3.8, 4.4.
     """
+    with suppress(MediaError), pdf_faults(name):
+        picture = _largest_picture(page, name, limits)
+        if picture is not None and _last_filter(picture) == entry(picture, "/Filter") == "/DCTDecode":
+            return read_cover(picture.get_data(), name, limits, page=0)
+    _renderer()  # loaded once, and not by every child
+    return apart(partial(_drawn, file, page, name, limits), file, name, limits)
+
+
+def _drawn(file: BinaryIO, page: object, name: str, limits: Limits) -> CoverImage | None:
+    """Do the same by decoding the picture, or rendering the page."""
     fault: MediaError | None = None
     try:
         with pdf_faults(name):
-            if data := _largest_picture(page, name, limits):
-                return read_cover(data, name, limits, page=0)
+            picture = _largest_picture(page, name, limits)
+            if picture is not None:
+                return read_cover(_as_file(picture, name, limits), name, limits, page=0)
     except MediaError as error:
         fault = error
+    except MemoryError:  # rendering takes less: it makes a picture smaller before it is whole
+        fault = None
     with pdf_faults(name):
         if data := _rendered(file, limits):
             return read_cover(data, name, limits, page=0)
@@ -45,14 +61,21 @@ def load_cover(file: BinaryIO, page: object, name: str, limits: Limits) -> Cover
     return None
 
 
-def _largest_picture(page: object, name: str, limits: Limits) -> bytes | None:
+def _largest_picture(page: object, name: str, limits: Limits) -> StreamObject | None:
     picture = max(_pictures(page, limits), key=_pixels, default=None)
-    if picture is None:
-        return None
-    if _pixels(picture) > limits.max_cover_pixels:
+    if picture is not None and _pixels(picture) > limits.max_cover_pixels:
         raise LimitExceeded(name, f"a cover of more than {limits.max_cover_pixels} pixels (max_cover_pixels)")
+    return picture
+
+
+def _last_filter(picture: StreamObject) -> object:
     filters = entry(picture, "/Filter")
-    last = filters[-1] if isinstance(filters, ArrayObject) and filters else filters
+    return filters[-1] if isinstance(filters, ArrayObject) and filters else filters
+
+
+def _as_file(picture: StreamObject, name: str, limits: Limits) -> bytes:
+    """Return the picture as it is if it is a JPEG, else as one."""
+    last = _last_filter(picture)
     if last == "/DCTDecode":
         return picture.get_data()
     if last == "/JPXDecode":
@@ -113,16 +136,24 @@ def _inherited(page: object, key: str) -> object:
 
 
 def _rendered(file: BinaryIO, limits: Limits) -> bytes | None:
-    """Draw page 1 as Shisho does; None when pypdfium2, an extra, is not installed."""
-    try:
-        import pypdfium2
-    except ImportError:
+    """Draw page 1 as Shisho does; None when nothing can."""
+    pypdfium2 = _renderer()
+    if pypdfium2 is None:
         return None
     with pypdfium2.PdfDocument(file) as document:
         page = document[0]
         width, height = page.get_size()
         scale = _scale(width, height, min(_MAX_RENDER_PIXELS, limits.max_cover_pixels))
         return _as_jpeg(page.render(scale=scale).to_pil())
+
+
+def _renderer() -> Any:
+    """Return the module pypdfium2; None when this extra is not installed."""
+    try:
+        import pypdfium2
+    except ImportError:
+        return None
+    return pypdfium2
 
 
 def _scale(width: float, height: float, most_pixels: int) -> float:

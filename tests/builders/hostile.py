@@ -1,0 +1,147 @@
+"""Files that are small and would cost much: each is named for what it attacks."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from pypdf import PdfWriter
+from pypdf.generic import DecodedStreamObject, DictionaryObject, EncodedStreamObject, NameObject, NumberObject
+
+from .cbz import build_cbz
+from .epub import build_epub, zipped
+from .m4b import box, build_m4b
+from .pdf import written
+
+MANY = 10**8
+ATTRIBUTE = "b{}=''".format
+
+
+def zeros(count: int) -> bytes:
+    """Return zlib data of at least this many zeros, without its checksum: nobody should come to it."""
+    packer = zlib.compressobj(9)
+    start = packer.compress(bytes(1024**2)) + packer.flush(zlib.Z_FULL_FLUSH)
+    again = packer.compress(bytes(1024**2)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return start + again * (count // 1024**2) + packer.flush()
+
+
+def entity_bomb() -> str:
+    declared = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 20))
+    return f'<!DOCTYPE p [<!ENTITY a0 "lol">{declared}]><package>&a19;</package>'
+
+
+def entries_without_end() -> bytes:
+    return zipped({str(number): b"" for number in range(120_000)}, compression=zipfile.ZIP_STORED)
+
+
+def overlapping_entries() -> bytes:
+    """Every record of the directory leads to the same bytes."""
+    data = bytearray(zipped(dict.fromkeys((f"{n:05}.jpg" for n in range(3000)), zeros(10**6))))
+    position = data.find(b"PK\1\2")
+    while position >= 0:
+        struct.pack_into("<L", data, position + 42, 0)
+        position = data.find(b"PK\1\2", position + 4)
+    return bytes(data)
+
+
+def atom(name: str, size: int) -> bytes:
+    return struct.pack(">I4sQ", 1, name.encode(), size) + bytes(64)
+
+
+def boxes_without_end() -> bytes:
+    return box("ftyp", b"M4B ") + box("moov", box("free") * 500_000)
+
+
+def huge_png() -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 6, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+def pdf_page(
+    content: bytes, resources: Mapping[str, object] | None = None, *, is_packed: bool = False
+) -> bytes:
+    writer = PdfWriter()
+    page = writer.add_blank_page(400, 600)
+    page[NameObject("/Contents")] = writer._add_object(stream(content, is_packed=is_packed))
+    objects = DictionaryObject()
+    for name, value in (resources or {}).items():
+        objects[NameObject(name)] = writer._add_object(value)  # type: ignore[arg-type]
+    page[NameObject("/Resources")] = DictionaryObject({NameObject("/XObject"): objects})
+    return written(writer)
+
+
+def stream(data: bytes, *, is_packed: bool = False, **entries: object) -> DecodedStreamObject:
+    made = EncodedStreamObject() if is_packed else DecodedStreamObject()
+    made._data = data
+    if is_packed:
+        made[NameObject("/Filter")] = NameObject("/FlateDecode")
+    for name, value in entries.items():
+        made[NameObject(f"/{name}")] = value  # type: ignore[assignment]
+    return made  # type: ignore[return-value]
+
+
+def flat_image(side: int) -> bytes:
+    """A picture of one colour: small, until somebody unpacks it."""
+    picture = stream(
+        zeros(3 * side * side),
+        is_packed=True,
+        Subtype=NameObject("/Image"),
+        Width=NumberObject(side),
+        Height=NumberObject(side),
+        ColorSpace=NameObject("/DeviceRGB"),
+        BitsPerComponent=NumberObject(8),
+    )
+    return pdf_page(b"q 400 0 0 600 0 0 cm /I Do Q", {"/I": picture})
+
+
+def forms_of_forms() -> bytes:
+    """Ten forms, each of which draws the next one ten times."""
+    writer = PdfWriter()
+    page = writer.add_blank_page(400, 600)
+    below = None
+    for _ in range(10):
+        form = stream(b"0 0 9 9 re f " if below is None else b"/F Do " * 10, Subtype=NameObject("/Form"))
+        if below is not None:
+            names = DictionaryObject({NameObject("/F"): below})
+            form[NameObject("/Resources")] = DictionaryObject({NameObject("/XObject"): names})
+        below = writer._add_object(form)
+    assert below is not None
+    page[NameObject("/Contents")] = writer._add_object(stream(b"/F Do"))
+    names = DictionaryObject({NameObject("/F"): below})
+    page[NameObject("/Resources")] = DictionaryObject({NameObject("/XObject"): names})
+    return written(writer)
+
+
+HARMLESS = frozenset(
+    {"entity bomb.epub", "long title.m4b", "flat image.pdf", "larger image.pdf", "dashes.pdf"}
+)
+"""Those that are read all the same, for what they try has no effect."""
+
+HOSTILE: Mapping[str, Callable[[], bytes]] = {
+    "package of zeros.epub": lambda: build_epub(package=bytes(64 * 1024**2)),
+    "entity bomb.epub": lambda: build_epub(package=entity_bomb()),
+    "deep.epub": lambda: build_epub(metadata_xml="<a>" * 10**6),
+    "nodes.epub": lambda: build_epub(metadata_xml="<a/>" * 10**6),
+    "attributes.epub": lambda: build_epub(metadata_xml=f"<a {' '.join(map(ATTRIBUTE, range(10**6)))}/>"),
+    "cover of zeros.epub": lambda: build_epub(cover=b"\xff\xd8\xff" + bytes(MANY)),
+    "huge cover.epub": lambda: build_epub(cover=huge_png()),
+    "entries.cbz": entries_without_end,
+    "overlapping.cbz": overlapping_entries,
+    "page of zeros.cbz": lambda: build_cbz(pages={"1.jpg": bytes(MANY)}),
+    "huge page.cbz": lambda: build_cbz(pages={"1.png": huge_png()}),
+    "comic info of zeros.cbz": lambda: build_cbz(comic_info=bytes(MANY)),
+    "four gigabytes.m4b": lambda: box("ftyp", b"M4B ") + atom("moov", 2**32),
+    "endless.m4b": lambda: box("ftyp", b"M4B ") + atom("free", 2**63),
+    "boxes.m4b": boxes_without_end,
+    "long title.m4b": partial(build_m4b, title="x" * (64 * 1024**2)),
+    "forms of forms.pdf": forms_of_forms,
+    "content of zeros.pdf": lambda: pdf_page(zeros(10**9), is_packed=True),
+    "drawing of drawings.pdf": lambda: pdf_page(b"0 0 400 600 re f " * 2_000_000),
+    "flat image.pdf": lambda: flat_image(7000),
+    "larger image.pdf": lambda: flat_image(20_000),
+    "dashes.pdf": lambda: pdf_page(b"[0.0001 0.0001] 0 d 1 w 0 0 m 400 600 l S " * 1000),
+    "path.pdf": lambda: pdf_page(b"0 0 m " + b"400 600 l 0 600 l 400 0 l " * 500_000 + b"f*"),
+}  # fmt: skip

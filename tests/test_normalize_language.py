@@ -7,17 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rule_vectors import load
+from vector_differences import ours
 
 from datasette_shisho_resync.normalize.language import language_tag
-
-LANGUAGES_OF_OURS = {
-    "und-US": None,  # an undetermined language is none, wherever it is spoken
-}
 
 
 @pytest.mark.parametrize(("text", "expected"), load("language"))
 def test_a_language_becomes_its_canonical_tag(text: str, expected: str | None) -> None:
-    assert language_tag(text) == LANGUAGES_OF_OURS.get(text, expected)
+    assert language_tag(text) == ours("language", text, expected)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rule_vectors import load
+from vector_differences import ours
 
 from datasette_shisho_resync.model import SeriesEntry
 from datasette_shisho_resync.normalize.titles import (
@@ -18,13 +19,6 @@ from datasette_shisho_resync.normalize.titles import (
     title_of_whole,
     without_part_number,
 )
-
-# title -> ours: a word boundary is needed before `ch`, so a bare number is all that is left
-COMIC_TITLES_OF_OURS = {
-    "Batch 5": ("Batch v005", "volume"),
-    "Search 12": ("Search v012", "volume"),
-    "Mach 5": ("Mach v005", "volume"),
-}
 
 
 def series_of(case: dict[str, Any]) -> SeriesEntry | None:
@@ -44,7 +38,7 @@ def test_a_leading_article_goes_to_the_end(title: str, expected: str) -> None:
 )
 def test_a_trailing_number_is_normalised(case: dict[str, str], expected: dict[str, str]) -> None:
     recorded = (expected["title"], expected["unit"] or None)
-    assert normalize_comic_title(case["title"]) == COMIC_TITLES_OF_OURS.get(case["title"], recorded)
+    assert normalize_comic_title(case["title"]) == ours("title_number", case["title"], recorded)
 
 
 @pytest.mark.parametrize(

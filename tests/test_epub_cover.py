@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from base64 import b64encode
 
 import pytest
 from builders.epub import build_epub
@@ -44,6 +45,8 @@ FIRST_PAGE = '<spine><itemref idref="p"/></spine>'
         {"guide_xml": '<guide><reference type="cover" href="images/c%20d.jpg"/></guide>'},
         {"guide_xml": '<guide><!-- c --><reference type="Cover" href="text/p.xhtml#x"/></guide>'},
         {"manifest_xml": PAGE_ITEM, "spine_xml": FIRST_PAGE},
+        {"manifest_xml": IMAGE_ITEM.replace('"i"', '"img-cover"')},
+        {"manifest_xml": IMAGE_ITEM.replace("c%20d", "Front_Cover")},
     ],
 )
 @pytest.mark.parametrize(
@@ -53,7 +56,14 @@ FIRST_PAGE = '<spine><itemref idref="p"/></spine>'
 def test_covers_are_found_by_every_convention(more: dict[str, str], body: str) -> None:
     front = jpeg(7, 8)
     found = parsed(
-        build_epub(files={"OEBPS/images/c d.jpg": front, "OEBPS/text/p.xhtml": page(body)}, **more)
+        build_epub(
+            files={
+                "OEBPS/images/c d.jpg": front,
+                "OEBPS/images/Front_Cover.jpg": front,
+                "OEBPS/text/p.xhtml": page(body),
+            },
+            **more,
+        )
     )
     assert found.load_cover is not None
     cover = found.load_cover()
@@ -79,6 +89,42 @@ def test_a_first_page_that_shows_no_single_image_is_no_cover(body: str) -> None:
         "OEBPS/text/p.xhtml": page(body),
     }
     found = parsed(build_epub(files=files, manifest_xml=PAGE_ITEM, spine_xml=FIRST_PAGE))
+    assert found.load_cover is not None
+    assert found.load_cover() is None
+
+
+SVG_ITEM = '<item id="c" href="images/cover.svg" media-type="image/svg+xml" properties="cover-image"/>'
+
+
+def drawing(target: str) -> str:
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'<title>T</title><image xlink:href="{target}"/><path d="M0"/></svg>'
+    )
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["c%20d.jpg", "data:image/jpeg;base64," + b64encode(jpeg(7, 8)).decode(), "\ndata:image/jpeg;base64,!"],
+)
+def test_a_cover_that_is_drawn_gives_the_image_in_it(target: str) -> None:
+    front = jpeg(7, 8)
+    files = {"OEBPS/images/cover.svg": drawing(target), "OEBPS/images/c d.jpg": front}
+    found = parsed(build_epub(manifest_xml=SVG_ITEM, files=files))
+    assert found.load_cover is not None
+    if target.endswith("!"):
+        with pytest.raises(UnreadableFile):
+            found.load_cover()
+    else:
+        cover = found.load_cover()
+        assert cover is not None
+        assert cover.data == front
+
+
+@pytest.mark.parametrize("name", ["back-cover.jpg", "discover.jpg", "covered.jpg"])
+def test_an_image_of_another_name_is_no_cover(name: str) -> None:
+    item = IMAGE_ITEM.replace("c%20d.jpg", name)
+    found = parsed(build_epub(manifest_xml=item, files={f"OEBPS/images/{name}": FRONT}))
     assert found.load_cover is not None
     assert found.load_cover() is None
 

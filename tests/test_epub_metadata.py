@@ -71,6 +71,7 @@ def test_title_and_subtitle(xml: str, title: str | None, subtitle: str | None) -
         ('<dc:creator opf:role="aut">A</dc:creator><dc:creator opf:role="ill">B</dc:creator>', ["A"]),
         ('<dc:creator opf:role=" AUT ">A</dc:creator><dc:creator role="aut">B</dc:creator>', ["A", "B"]),
         ('<dc:creator opf:role="trl">A</dc:creator><dc:creator>B</dc:creator>', ["B"]),
+        ('<dc:creator opf:role="Author">A</dc:creator><dc:creator opf:role="edt">B</dc:creator>', ["A"]),
         ('<dc:creator opf:role="trl">A</dc:creator>', ["A"]),
         ('<dc:creator opf:role="trl">A</dc:creator><dc:creator opf:role="ill">B</dc:creator>', []),
         ('<dc:creator opf:role="">A</dc:creator><dc:creator>B</dc:creator>', ["A", "B"]),

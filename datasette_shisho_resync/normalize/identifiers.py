@@ -38,11 +38,15 @@ def identifier(value: str, scheme: str = "") -> Identifier | None:
     Source: spec 6.3, design 9.
     """
     value, scheme = value.strip(), scheme.strip().upper()
+    prefix, _, rest = value.partition(":")
+    if not scheme and _type_by_scheme(prefix.upper()):
+        # Differs from Shisho: EPUB 3 has no place for the scheme, so calibre writes `goodreads:12`.
+        value, scheme = rest.strip(), prefix.upper()
     if not value:
         return None
     if scheme == "ISBN":
         return _isbn(value, declared=True)
-    type = _BY_SCHEME.get(scheme) or (ASIN if scheme.startswith("AMAZON_") else _type_by_value(value))
+    type = _type_by_scheme(scheme) or _type_by_value(value)
     if type is None:
         return _isbn(value, declared=False)
     normalised = normalize_identifier(type, value)
@@ -84,6 +88,10 @@ def is_isbn_13(text: str) -> bool:
         return False
     digits = [int(c) for c in text]
     return (sum(digits[0::2]) + 3 * sum(digits[1::2])) % 10 == 0
+
+
+def _type_by_scheme(scheme: str) -> str | None:
+    return ASIN if scheme.startswith("AMAZON_") else _BY_SCHEME.get(scheme)
 
 
 def _type_by_value(value: str) -> str | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain, islice
 
-from ...errors import MediaError
+from lxml import etree
+
+from ...errors import MediaError, UnreadableFile
 from ...model import CoverImage, Limits
 from ..archive import Archive
 from ..image import read_cover
@@ -15,6 +20,10 @@ from .package import Item, Package, resolved, unqualified
 
 _COVER_IDS = ("cover", "cover-image", "coverimage")
 _MAX_CLAIMS = 10
+_INSIDE = re.compile(r"\s*data:image/[a-z]+;base64,", re.IGNORECASE)
+_COVER_NAME = re.compile(
+    r"(?:front|book|img|image)?[\s._-]*cover[\s._-]*(?:img|image|art|page|front)?", re.IGNORECASE
+)
 _PAGE_ENDINGS = (".xhtml", ".html", ".htm", ".xml")
 _MAX_PAGE_BYTES = 64 * 1024  # a page that only shows an image needs no more
 
@@ -39,12 +48,32 @@ def load_cover(archive: Archive, package: Package, name: str, limits: Limits) ->
 
 
 def _image(archive: Archive, entry: str, name: str, limits: Limits) -> CoverImage:
+    if entry.lower().endswith(".svg"):
+        return _image_in_drawing(archive, entry, name, limits)
     return read_cover(archive.read(entry, limits.max_cover_bytes), name, limits)
+
+
+def _image_in_drawing(archive: Archive, drawing: str, name: str, limits: Limits) -> CoverImage:
+    """Return the image that an SVG cover puts its letters on, from within it or from beside it."""
+    root = parse_xml(archive.read(drawing, limits.max_xml_bytes), name, limits, recover=True)
+    for target in _image_targets(root):
+        inside = _INSIDE.match(target)
+        if inside:
+            with suppress(ValueError):
+                return read_cover(b64decode(target[inside.end() :]), name, limits)
+        elif entry := resolved(archive, drawing, target):
+            return read_cover(archive.read(entry, limits.max_cover_bytes), name, limits)
+    raise UnreadableFile(name, "its cover is a drawing (SVG) without an image")
 
 
 def _named(archive: Archive, package: Package, name: str, limits: Limits) -> Iterator[str]:
     """Yield the entries that are called the cover, the plainest claim first."""
-    claims = chain(_named_by_meta(package), _named_by_item(package), _named_by_guide(package))
+    claims = chain(
+        _named_by_meta(package),
+        _named_by_item(package),
+        _named_by_guide(package),
+        (item.href for item in package.items if _is_image_called_cover(item)),
+    )
     for href in islice(claims, _MAX_CLAIMS):
         entry = resolved(archive, package.path, href)
         if entry is None:
@@ -82,6 +111,12 @@ def _is_page_with_cover_id(item: Item) -> bool:
     return not _is_image(item) and item.id.lower() in _COVER_IDS
 
 
+def _is_image_called_cover(item: Item) -> bool:
+    """Tell images like `images/front_cover.jpg`, which nothing but their names says to be the cover."""
+    stem = posixpath.splitext(posixpath.basename(item.href))[0]
+    return _is_image(item) and any(_COVER_NAME.fullmatch(name) for name in (item.id, stem))
+
+
 def _named_by_guide(package: Package) -> Iterator[str]:
     return (reference.href for reference in package.guide if "cover" in reference.type)
 
@@ -101,10 +136,12 @@ def _images_on_page(archive: Archive, page: str, name: str, limits: Limits) -> l
         root = parse_xml(archive.read(page, limits.max_xml_bytes), name, limits, recover=True)
     except MediaError:
         return []
-    targets = (
-        resolved(archive, page, str(value))
-        for element in root.iter("{*}img", "{*}image")
-        for attribute, value in element.attrib.items()
-        if unqualified(str(attribute)) in ("src", "href")
-    )
+    targets = (resolved(archive, page, target) for target in _image_targets(root))
     return list(dict.fromkeys(target for target in targets if target))
+
+
+def _image_targets(root: etree._Element) -> Iterator[str]:
+    for element in root.iter("{*}img", "{*}image"):
+        for attribute, value in element.attrib.items():
+            if unqualified(str(attribute)) in ("src", "href"):
+                yield str(value)

@@ -26,6 +26,7 @@ _ONIX_CODES = {"02": "ISBN", "15": "ISBN"}
 _DATE_RANKS = {"publication": 0, "": 1, "modification": 3}
 _OTHER_DATE_RANK = 2
 _NO_DATE = date(101, 1, 1)
+_AUTHOR = frozenset({"aut", "author"})  # the word is no code, but some write it
 _TITLE_IDS = {"title-main": "main", "subtitle": "subtitle"}
 
 
@@ -64,8 +65,8 @@ class BookMetadata:
         return self._cut("authors", (self._author(author) for author in authors))
 
     def _is_author(self, creator: Statement) -> bool:
-        roles = {role.lower() for role in self._package.refined(creator, "role")}
-        return not roles or "aut" in roles
+        roles = {role.lower().rpartition("/")[2] for role in self._package.refined(creator, "role")}
+        return not roles or not roles.isdisjoint(_AUTHOR)
 
     def _display_place(self, creator: Statement) -> float:
         place = _decimal(self._refinement(creator, "display-seq"))

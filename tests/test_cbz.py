@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from dataclasses import replace
 from datetime import date
@@ -130,7 +131,11 @@ def test_reads_every_element_of_comicinfo() -> None:
         ("Foo c12.cbz", "<Series>S</Series><Number>1a</Number>", SeriesEntry("S", 12, None, "chapter")),
         ("Foo v1-3 (2020) (Digital).CBZ", "<Series>S</Series>", SeriesEntry("S", 1, 3, "volume")),
         ("Mach 5.cbz", "<Series>S</Series>", SeriesEntry("S", 5, None, "volume")),
-        ("Foo.cbz", "<Series>S</Series><Volume>4</Volume>", SeriesEntry("S")),
+        ("Foo.cbz", "<Series>S</Series><Volume>4</Volume>", SeriesEntry("S", 4, None, "volume")),
+        ("Foo v5.cbz", "<Series>S</Series><Volume>4</Volume>", SeriesEntry("S", 5, None, "volume")),
+        ("Foo.cbz", "<Series>S</Series><Volume>2012</Volume><Count>6</Count>", SeriesEntry("S")),
+        ("Foo.cbz", "<Series>S</Series><Volume>-1</Volume>", SeriesEntry("S")),
+        ("Foo.cbz", "<Series>S</Series><Volume>4</Volume><Number>21</Number>", SeriesEntry("S", 21)),
         (
             "x 9.cbz",
             "<Series> </Series><AlternateSeries>B</AlternateSeries><AlternateNumber>2</AlternateNumber>",
@@ -167,6 +172,11 @@ def test_finds_series_and_number(file_name: str, elements: str, series: SeriesEn
         ("<Title><![CDATA[A <b> & c]]><!-- no --></Title>", "title", "A <b> & c"),
         ("<Deep><Title>Not this</Title></Deep>", "title", None),
         ("<Month>5</Month>", "release_date", None),
+        ("<Manga>YesAndRightToLeft</Manga>", "genres", ("Manga",)),
+        ("<Manga>Yes</Manga><Genre>Drama</Genre>", "genres", ("Drama", "Manga")),
+        ("<Manga>Yes</Manga><Genre>manga, Drama</Genre>", "genres", ("manga", "Drama")),
+        ("<Manga>No</Manga>", "genres", ()),
+        ("<Manga>Unknown</Manga>", "genres", ()),
     ],
 )
 def test_reads_unusual_elements(elements: str, field: str, value: object) -> None:
@@ -368,3 +378,100 @@ def test_leaves_the_file_open() -> None:
     file = io.BytesIO(build_cbz())
     parse_cbz(file, "x.cbz", Limits())
     assert zipfile.is_zipfile(file)
+
+
+@pytest.mark.parametrize(
+    ("names", "cover"),
+    [
+        (["page 10.jpg", "page 9.jpg", "page 11.jpg"], "page 9.jpg"),
+        (["Ch 10/001.jpg", "Ch 9/001.jpg", "Ch 9/002.jpg"], "Ch 9/001.jpg"),
+        (["2.jpg", "10.jpg", "1.png"], "1.png"),
+        (["b.jpg", "page 1.jpg", "a 10.jpg"], "a 10.jpg"),
+        (["cover.jpg", "cover1.jpg"], "cover.jpg"),
+        (["P2.jpg", "p1.jpg"], "P2.jpg"),
+    ],
+)
+def test_the_first_page_goes_by_number_where_only_numbers_differ(names: list[str], cover: str) -> None:
+    pages = {name: build_page(shade=10 * place) for place, name in enumerate(names)}
+    found = parsed(build_cbz(pages=pages))
+    assert found.load_cover is not None
+    image = found.load_cover()
+    assert image is not None
+    assert (image.data, image.page) == (pages[cover], sorted(names).index(cover))
+
+
+COMIC_BOOK_INFO = {
+    "appID": "X",
+    "ComicBookInfo/1.0": {
+        "series": "Watchmen",
+        "title": "At Midnight",
+        "publisher": "DC",
+        "publicationMonth": 9,
+        "publicationYear": 1986,
+        "issue": 1,
+        "volume": 1,
+        "language": "English",
+        "genre": "Superhero",
+        "tags": ["Rorschach", 7],
+        "comments": "Tales...",
+        "credits": [
+            {"person": "Moore, Alan", "role": "Writer", "primary": True},
+            {"person": "Dave Gibbons", "role": "Artist"},
+            {"person": "Len Wein", "role": "Editor"},
+            {"person": "Somebody", "role": "Printer"},
+        ],
+    },
+}
+
+
+def commented(comment: bytes, **more: Any) -> bytes:
+    buffer = io.BytesIO(build_cbz(**more))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = comment
+    return buffer.getvalue()
+
+
+def test_comicbookinfo_in_the_archives_comment_is_read() -> None:
+    found = parsed(commented(json.dumps(COMIC_BOOK_INFO).encode()))
+    assert (found.title, found.publisher, found.description) == ("At Midnight", "DC", "Tales...")
+    assert found.series == (SeriesEntry("Watchmen", 1),)
+    assert found.authors == (
+        Author("Alan Moore", "writer"),
+        Author("Dave Gibbons", "penciller"),
+        Author("Len Wein", "editor"),
+    )
+    assert (found.genres, found.tags, found.release_date) == (
+        ("Superhero",),
+        ("Rorschach",),
+        date(1986, 9, 1),
+    )
+
+
+def test_comicinfo_counts_before_comicbookinfo() -> None:
+    info = comic_info_xml("<Genre>Drama</Genre>")
+    found = parsed(commented(json.dumps(COMIC_BOOK_INFO).encode(), comic_info=info))
+    assert (found.title, found.genres) == (None, ("Drama",))
+
+
+@pytest.mark.parametrize(
+    ("comment", "warnings"),
+    [
+        (b"Scanned by somebody", 0),
+        (b'"ComicBookInfo/1.0": {', 1),
+        (b'{"ComicBookInfo/1.0": 7}', 1),
+        (b'{"ComicBookInfo/1.0": {"credits": [7], "tags": 7}}', 1),
+        (b"[" * 60_000 + b"ComicBookInfo/1.0", 1),
+    ],
+)
+def test_a_comment_that_is_no_comicbookinfo_leaves_the_pages(comment: bytes, warnings: int) -> None:
+    found = parsed(commented(comment))
+    assert (found.title, found.page_count, len(found.warnings)) == (None, 3, warnings)
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [(b"Rar!\x1a\x07\x01\x00", "RAR"), (b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"%PDF-1.7", "PDF")],
+)
+def test_an_archive_of_another_kind_is_refused_by_its_name(data: bytes, what: str) -> None:
+    with pytest.raises(UnreadableFile, match=f"not a ZIP archive but a {what}"):
+        parsed(data + bytes(2_000))

@@ -12,7 +12,7 @@ import struct
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
 from typing import BinaryIO
@@ -37,6 +37,12 @@ _MAX_COMMENT_BYTES = 0xFFFF
 _DIRECTORY_BYTES_PER_ENTRY = 256  # an average that no honest archive reaches
 _CHUNK_BYTES = 128 * 1024
 _ENCRYPTED = 0x0041
+_OTHER_FILES = {
+    b"Rar!\x1a\x07": "a RAR archive (a CBR)",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive (a CB7)",
+    b"%PDF-": "a PDF",
+    b"\x1f\x8b": "a gzip file",
+}
 _ELSEWHERE = 0xFFFFFFFF  # the value stands in the entry's extra field
 
 
@@ -46,6 +52,7 @@ class _Directory:
 
     data: bytes
     shift: int
+    comment: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +141,14 @@ class Archive:
             if position + _END.size <= len(tail):
                 directory = self._directory_before(tail_start + position, tail[position:])
                 if directory is not None:
-                    return directory
-        raise UnreadableFile(self._name, "not a ZIP archive, or a truncated one")
+                    return replace(directory, comment=tail[position + _END.size :])
+        raise UnreadableFile(self._name, self._disguise() or "not a ZIP archive, or a truncated one")
+
+    def _disguise(self) -> str | None:
+        """Say what the file is instead, where another kind of file got this extension."""
+        start = self._read_at(0, 8)
+        found = (what for mark, what in _OTHER_FILES.items() if start.startswith(mark))
+        return next((f"not a ZIP archive but {what}" for what in found), None)
 
     def _directory_before(self, end: int, record: bytes) -> _Directory | None:
         """Read the directory that the end record at `end` speaks of, once its size is judged."""
@@ -188,6 +201,11 @@ class Archive:
             if not name.endswith("/"):
                 yield name, position
             position = name_start + name_bytes + extra_bytes + comment_bytes
+
+    @property
+    def comment(self) -> bytes:
+        """The text that a tool put behind the directory; mostly empty."""
+        return self._directory.comment
 
     @cached_property
     def _loose_names(self) -> dict[str, str]:

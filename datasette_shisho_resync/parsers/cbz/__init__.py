@@ -5,6 +5,7 @@ Knows nothing of zip records and XML (`..archive`, `..xml`), nor of titles and s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, TypeVar
 
@@ -14,7 +15,7 @@ from ...normalize.dates import comic_date
 from ...normalize.identifiers import identifier
 from ...normalize.language import language_tag
 from ...normalize.names import split_names
-from ...normalize.numbers import parse_number_range
+from ...normalize.numbers import VOLUME, parse_number_range
 from ...normalize.text import clean, html_to_text
 from ...normalize.titles import (
     normalize_comic_title,
@@ -25,7 +26,8 @@ from ...normalize.titles import (
 from ...sources import CBZ
 from ..archive import Archive
 from ..image import read_cover
-from .comicinfo import ComicInfo, load_comic_info
+from .comicbookinfo import parse_comic_book_info
+from .comicinfo import NO_COMIC_INFO, ComicInfo, load_comic_info
 from .pages import cover_pages, find_chapters, page_names
 
 _ROLES = (
@@ -38,6 +40,7 @@ _ROLES = (
     ("Editor", "editor"),
     ("Translator", "translator"),
 )
+_FIRST_YEAR = 1800
 _WEB_SCHEMES = ("http://", "https://")
 _Entry = TypeVar("_Entry")
 
@@ -50,15 +53,15 @@ def parse_cbz(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
     """
     archive = Archive(file, name, limits)
     pages = page_names(archive.names)
-    info = load_comic_info(archive, name, limits)
-    covers = cover_pages(info.marks, len(pages))
+    info = _info(archive, name, limits)
+    covers = cover_pages(info.marks, pages)
     return ParsedFile(
         source=CBZ,
         title=clean(info.text("Title"), limits.max_scalar_bytes),
         description=clean(html_to_text(info.text("Summary")), limits.max_description_bytes),
         authors=_authors(info, name, limits),
         series=_series(info, name, limits),
-        genres=_limited(_split(info, "Genre", limits), "genres", name, limits),
+        genres=_limited(_genres(info, limits), "genres", name, limits),
         tags=_limited(_split(info, "Tags", limits), "tags", name, limits),
         url=clean(_web_address(info.text("Web")), limits.max_scalar_bytes),
         release_date=comic_date(info.text("Year"), info.text("Month"), info.text("Day")),
@@ -70,6 +73,19 @@ def parse_cbz(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
         load_cover=partial(_load_cover, archive, pages, covers, name, limits) if covers else None,
         warnings=info.warnings,
     )
+
+
+def _info(archive: Archive, name: str, limits: Limits) -> ComicInfo:
+    # Differs from Shisho: it knows no ComicBookInfo.
+    info = load_comic_info(archive, name, limits)
+    return parse_comic_book_info(archive.comment) if info is NO_COMIC_INFO else info
+
+
+def _genres(info: ComicInfo, limits: Limits) -> tuple[str, ...]:
+    # Differs from Shisho: a comic that says to be a manga has that genre.
+    genres = _split(info, "Genre", limits)
+    is_manga = info.text("Manga").lower().startswith("yes") and "manga" not in (g.lower() for g in genres)
+    return (*genres, "Manga") if is_manga else genres
 
 
 def _split(info: ComicInfo, element: str, limits: Limits) -> tuple[str, ...]:
@@ -95,21 +111,28 @@ def _series(info: ComicInfo, name: str, limits: Limits) -> tuple[SeriesEntry, ..
     if series := clean(info.text("Series"), limits.max_scalar_bytes):
         if numbers := parse_number_range(info.text("Number")):
             return (SeriesEntry(series, *numbers),)
-        return (_numbered_by_file_name(series, name),)
+        return (_numbered_by_file_name(series, name) or _numbered_by_volume(series, info),)
     # Differs from Shisho: a comic that names only another series belongs to that one.
     if series := clean(info.text("AlternateSeries"), limits.max_scalar_bytes):
         return (SeriesEntry(series, *(parse_number_range(info.text("AlternateNumber")) or ())),)
     return ()
 
 
-def _numbered_by_file_name(series: str, name: str) -> SeriesEntry:
+def _numbered_by_file_name(series: str, name: str) -> SeriesEntry | None:
     """Take number and unit from the file name: `Any Words v03 (2020).cbz`."""
     stem = without_extension(name.rpartition("/")[2])
     words = " ".join(without_bracketed(stem, "(", ")").split())
     found = series_from_title(normalize_comic_title(words)[0])
-    if found is None:
+    return replace(found, name=series) if found else None
+
+
+def _numbered_by_volume(series: str, info: ComicInfo) -> SeriesEntry:
+    """Take the volume for the number where there is no other; a year tells series of one name apart."""
+    # Differs from Shisho: it never reads the volume.
+    numbers = parse_number_range(info.text("Volume"))
+    if numbers is None or not 0 <= numbers[0] < _FIRST_YEAR:
         return SeriesEntry(series)
-    return SeriesEntry(series, found.number, found.number_end, found.unit)
+    return SeriesEntry(series, *numbers, VOLUME)
 
 
 def _web_address(web: str) -> str:

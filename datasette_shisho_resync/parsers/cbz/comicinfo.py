@@ -41,15 +41,18 @@ class ComicInfo:
         return self.texts.get(element.lower(), "")
 
 
+NO_COMIC_INFO = ComicInfo()
+
+
 def load_comic_info(archive: Archive, name: str, limits: Limits) -> ComicInfo:
-    """Read the ComicInfo.xml at the archive's root, in any letter case; empty when there is none.
+    """Read the ComicInfo.xml at the archive's root, in any letter case; `NO_COMIC_INFO` when there is none.
 
     Raises: LimitExceeded. A damaged document is read as far as it goes, with a warning.
     Source: spec 4.2.
     """
     entry = next((entry for entry in archive.names if entry.lower() == _ENTRY), None)
     if entry is None:
-        return ComicInfo()
+        return NO_COMIC_INFO
     try:
         data = archive.read(entry, limits.max_xml_bytes)
     except UnreadableFile as error:

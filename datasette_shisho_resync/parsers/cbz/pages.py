@@ -1,7 +1,8 @@
 """Which entries of a comic are pages, in which order, and what their names tell of chapters.
 
 Page indexes are stored in the library, so the order is Shisho's: by the full entry name, byte by
-byte (`p10` before `p2`). Knows neither the archive's bytes nor ComicInfo's XML.
+byte (`p10` before `p2`). Only the first page, which is the cover, goes by numbers. Knows neither the
+archive's bytes nor ComicInfo's XML.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ...model import Chapter
 from .comicinfo import PageMark
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp")
+_NUMBER = re.compile("[0-9]+")
 _JUNK = re.compile(r"(?:^|/)(?:__MACOSX/|\.(?!\.?/))")
 _COVER_TYPES = ("frontcover", "innercover")
 # Differs from Shisho: `ch` starts a word, so `batch 5` is no chapter. Only Latin letters count
@@ -30,8 +32,9 @@ def page_names(entries: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(entry for entry in images if not _JUNK.search(entry)))
 
 
-def cover_pages(marks: Sequence[PageMark], page_count: int) -> tuple[int, ...]:
+def cover_pages(marks: Sequence[PageMark], pages: Sequence[str]) -> tuple[int, ...]:
     """Return the indexes of the pages that may be the cover, best first. Source: spec 4.2."""
+    page_count = len(pages)
     if not page_count:
         return ()
     marked = (
@@ -40,7 +43,16 @@ def cover_pages(marks: Sequence[PageMark], page_count: int) -> tuple[int, ...]:
         for mark in marks
         if wanted in mark.types and mark.page_index < page_count
     )
-    return tuple(dict.fromkeys((*marked, 0)))
+    return tuple(dict.fromkeys((*marked, _first(pages), 0)))
+
+
+def _first(pages: Sequence[str]) -> int:
+    """Return the index of the page that comes first by number, where only numbers tell pages apart."""
+    # Differs from Shisho: a comic that starts at `page 9` does not have `page 10` as its cover.
+    shape = _NUMBER.sub("0", pages[0])
+    # Only a shorter name can hold a smaller number that comes later by bytes.
+    alike = [i for i, p in enumerate(pages) if len(p) < len(pages[0]) and _NUMBER.sub("0", p) == shape]
+    return min((0, *alike), key=lambda index: [int(n[:18]) for n in _NUMBER.findall(pages[index])])
 
 
 def find_chapters(pages: Sequence[str], marks: Sequence[PageMark]) -> tuple[Chapter, ...]:

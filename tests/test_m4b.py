@@ -118,6 +118,11 @@ def test_a_built_file_is_one_that_mutagen_reads() -> None:
         (item("©ART", "Ann", "Bob;Ann"), "authors", (Author("Ann"), Author("Bob"))),
         (item("©wrt", "Wri") + item("©cmp", "Com"), "narrators", ("Com",)),
         (item("©wrt", "Wri"), "narrators", ("Wri",)),
+        (item("©wrt", "W") + freeform_item(APPLE, "NARRATOR", "N; M"), "narrators", ("N", "M")),
+        (item("©nrt", "Nrt") + freeform_item(APPLE, "NARRATOR", "N"), "narrators", ("Nrt",)),
+        (freeform_item(APPLE, "PUBLISHER", "House"), "publisher", "House"),
+        (item("©des", "<p>Long</p>"), "description", "Long"),
+        (item("©des", "Other") + item("desc", "Short"), "description", "Short"),
         (item("gnre", b"\0\x02", kind=0), "genres", ("Classic Rock",)),
         (item("gnre", b"\0\x02", kind=INTEGER), "genres", ("Classic Rock",)),
         (item("gnre", b"\0\0", kind=0), "genres", ()),
@@ -154,6 +159,19 @@ def test_a_built_file_is_one_that_mutagen_reads() -> None:
 )  # fmt: skip
 def test_a_tag_gives_a_field(items: bytes, field: str, value: object) -> None:
     assert getattr(parse(build_m4b(extra_ilst=items)), field) == value
+
+
+@pytest.mark.parametrize(
+    ("items", "sort_names"),
+    [
+        (item("©ART", "Ann Lee") + item("soar", "Lee, A."), ["Lee, A."]),
+        (item("aART", "Ann Lee") + item("soaa", "Lee, A."), ["Lee, A."]),
+        (item("aART", "Ann Lee") + item("soar", "Lee, A."), [None]),
+        (item("©ART", "Ann; Bob") + item("soar", "Lee, A."), [None, None]),
+    ],
+)
+def test_a_single_artist_may_have_a_sort_name(items: bytes, sort_names: list[str | None]) -> None:
+    assert [author.sort_name for author in parse(build_m4b(extra_ilst=items)).authors] == sort_names
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def _parse_movie(reader: BoxReader, movie: Box) -> ParsedFile:
         title=clean(tags.text("©nam"), limits.max_scalar_bytes),
         subtitle=clean(tags.text(_APPLE + "subtitle", _TONE + "subtitle"), limits.max_scalar_bytes),
         description=clean(_description(tags), limits.max_description_bytes),
-        authors=tuple(Author(person) for person in _names(reader, tags, "©ART", "aART")),
+        authors=_authors(reader, tags),
         series=_series(reader, tags),
         genres=_names(reader, tags, "©gen"),
         tags=_names(reader, tags, _SHISHO + "tags"),
@@ -77,8 +77,10 @@ def _parse_movie(reader: BoxReader, movie: Box) -> ParsedFile:
         release_date=_release_date(tags),
         language=_language(tags),
         abridged=_abridged(tags),
-        publisher=clean(tags.text("©pub"), limits.max_scalar_bytes),
-        narrators=_names(reader, tags, "©nrt", "©cmp", "©wrt"),
+        publisher=clean(
+            tags.text("©pub", _APPLE + "publisher", _TONE + "publisher"), limits.max_scalar_bytes
+        ),
+        narrators=_names(reader, tags, "©nrt", _APPLE + "narrator", _TONE + "narrator", "©cmp", "©wrt"),
         identifiers=_identifiers(tags),
         chapters=chapters or (),
         audiobook_duration_seconds=duration,
@@ -109,6 +111,17 @@ def _load_cover(reader: BoxReader, cover: Box) -> CoverImage:
     except (OSError, DamagedBoxError) as error:
         raise UnreadableFile(reader.name, "its cover could not be read") from error
     return read_cover(data, reader.name, reader.limits)
+
+
+def _authors(reader: BoxReader, tags: Tags) -> tuple[Author, ...]:
+    """Return the artists, else the album's; a single one may have its own sort name."""
+    for key, sort_key in (("©ART", "soar"), ("aART", "soaa")):
+        if names := _names(reader, tags, key):
+            sort_name = (
+                clean(tags.text(sort_key), reader.limits.max_scalar_bytes) if len(names) == 1 else None
+            )
+            return tuple(Author(name, sort_name=sort_name) for name in names)
+    return ()
 
 
 def _names(reader: BoxReader, tags: Tags, *keys: str) -> tuple[str, ...]:
@@ -152,10 +165,11 @@ def _entries(names: tuple[str, ...], parts: tuple[str, ...], limits: Limits) -> 
 
 
 def _description(tags: Tags) -> str | None:
-    """Return `desc`, or `ldes` where `desc` is missing or just its beginning."""
+    """Return `desc`, or `ldes` where `desc` is missing or just its beginning; Audible's own as the last."""
     # Differs from Shisho: it never reads ldes, which holds the whole text where desc is cut short.
     short, long = (html_to_text(tags.text(key) or "") for key in ("desc", "ldes"))
-    return long if len(long) > len(short) and long.startswith(short.rstrip(" .…")) else short
+    whole = long if len(long) > len(short) and long.startswith(short.rstrip(" .…")) else short
+    return whole or html_to_text(tags.text("©des") or "")
 
 
 def _release_date(tags: Tags) -> date | None:

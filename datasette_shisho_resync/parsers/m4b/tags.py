@@ -21,7 +21,8 @@ _FREEFORM = b"----"
 _TEXTS = frozenset(
     (
         b"\xa9nam", b"\xa9alb", b"\xa9ART", b"aART", b"\xa9nrt", b"\xa9cmp", b"\xa9wrt", b"\xa9grp",
-        b"\xa9mvn", b"\xa9gen", b"desc", b"ldes", b"\xa9pub", b"rldt", b"\xa9day", b"CDEK",
+        b"\xa9mvn", b"\xa9gen", b"desc", b"ldes", b"\xa9des", b"\xa9pub", b"rldt", b"\xa9day", b"CDEK",
+        b"soar", b"soaa",
     )
 )  # fmt: skip
 _GENRE, _MOVEMENT = b"gnre", b"\xa9mvi"

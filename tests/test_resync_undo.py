@@ -317,3 +317,33 @@ def test_a_path_that_is_not_utf_8_survives_removal_and_undo(book: Library) -> No
     assert book.rows("files", f"id = {file_id}") == []
     book.undo(run.run_id)
     assert book.content() == before
+
+
+def test_what_stands_in_the_way_of_a_removed_book_is_told_in_words(book: Library) -> None:
+    book.scan()
+    book.add_witness()
+    data = book.file_path().read_bytes()
+    book.remove(1)
+    run = book.scan()
+    (book.root / "Shelf" / "a.epub").write_bytes(data)
+    assert book.scan_all().imported == 1
+    with pytest.raises(UndoConflict, match=r"books\.1 .* another row has the same filepath"):
+        book.undo(run.run_id)
+
+
+def test_rows_without_rowids_that_hang_on_a_removed_book_come_back(book: Library) -> None:
+    book.scan()
+    book.add_witness()
+    book.conn.execute(
+        "create table notes (book_id integer references books, lang text, note text,"
+        " primary key (lang, book_id)) without rowid"
+    )
+    book.conn.execute("insert into notes values (1, 'en', 'x'), (1, 'de', 'y'), (2, 'en', 'stays')")
+    notes = [tuple(row) for row in book.conn.execute("select * from notes")]
+    book.remove(1)
+    run = book.scan()
+    assert [tuple(row) for row in book.conn.execute("select * from notes")] == [(2, "en", "stays")]
+    undone = book.undo(run.run_id)
+    assert [tuple(row) for row in book.conn.execute("select * from notes")] == notes
+    book.undo(undone.run_id)
+    assert [tuple(row) for row in book.conn.execute("select * from notes")] == [(2, "en", "stays")]

@@ -68,6 +68,32 @@ def test_rows_are_removed_and_come_back(conn: sqlite3.Connection, foreign_keys: 
     assert everything(conn) == before
 
 
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ("book integer references books, lang text, primary key (lang, book)) without rowid", "1, 'en'"),
+        ("id text primary key, book integer references books)", "'a', 1"),
+        ("book integer references books, twice generated always as (book * 2) virtual)", "1"),
+        ("book integer references books, twice generated always as (book * 2) stored)", "1"),
+    ],
+    ids=["without rowids", "text ids", "computed", "computed and stored"],
+)  # fmt: skip
+def test_rows_of_odd_tables_are_removed_and_come_back(
+    conn: sqlite3.Connection, columns: str, row: str
+) -> None:
+    conn.execute(f"create table notes ({columns}")
+    conn.execute(f"insert into notes values ({row})")
+    before = everything(conn)
+    doomed = doomed_rows(conn, [("books", 1)])
+    remove_rows(conn, doomed)
+    assert conn.execute("select count(*) from notes").fetchone()[0] == 0
+    for d in reversed(doomed):
+        if d.column is None:
+            restore_row(conn, d.table, d.pk, d.image.columns)
+    conn.execute("update loans set book = 1 where id = 1")
+    assert everything(conn) == before
+
+
 def test_a_row_that_is_gone_takes_nothing_along(conn: sqlite3.Connection) -> None:
     assert doomed_rows(conn, [("books", 99)]) == ()
 

@@ -5,6 +5,7 @@ Foreign keys may be off on a connection, so nothing here relies on cascades.
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -40,12 +41,16 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class DoomedRow:
-    """A row that goes, by its rowid; or with `column` a reference of a row that stays and becomes NULL."""
+    """A row that goes, by its rowid; or with `column` a reference of a row that stays and becomes NULL.
+
+    `keys` are the primary key of a table without rowids; then `pk` is a number made of their values.
+    """
 
     table: str
     pk: int
     image: RowImage
     column: str | None = None
+    keys: tuple[str, ...] = ()
 
 
 def references(conn: sqlite3.Connection) -> tuple[Reference, ...]:
@@ -82,72 +87,103 @@ def doomed_rows(conn: sqlite3.Connection, roots: Sequence[tuple[str, int]]) -> t
     seen: set[tuple[str, int, str | None]] = set()
     ordered: list[DoomedRow] = []
     for table, pk in roots:
-        ordered.extend(_with_children(conn, known, table, pk, seen))
+        image = row_image(conn, table, pk)
+        if image is not None:
+            ordered.extend(_with_children(conn, known, DoomedRow(table, pk, image), seen))
     return tuple(ordered)
 
 
 def _with_children(
     conn: sqlite3.Connection,
     known: tuple[Reference, ...],
-    table: str,
-    pk: int,
+    row: DoomedRow,
     seen: set[tuple[str, int, str | None]],
 ) -> Iterator[DoomedRow]:
-    if (table, pk, None) in seen:
+    if (row.table, row.pk, row.column) in seen:
         return
-    seen.add((table, pk, None))
-    image = row_image(conn, table, pk)
-    if image is None:
-        return
-    for reference in known:
-        if reference.parent != table:
-            continue
-        value = image[reference.parent_column]
-        rows = conn.execute(
-            f"""
-            select rowid
-            from {quoted(reference.child)}
-            where {quoted(reference.column)} = ?
-            order by rowid desc
-            """,
-            (value,),
-        ).fetchall()
-        for (child_pk,) in rows:
-            if reference.owns:
-                yield from _with_children(conn, known, reference.child, child_pk, seen)
-            elif (reference.child, child_pk, reference.column) not in seen:
-                seen.add((reference.child, child_pk, reference.column))
-                kept = RowImage(((reference.column, value),))
-                yield DoomedRow(reference.child, child_pk, kept, reference.column)
-    yield DoomedRow(table, pk, image)
+    seen.add((row.table, row.pk, row.column))
+    if row.column is None:
+        for reference in known:
+            if reference.parent == row.table:
+                for child in _children(conn, reference, row.image[reference.parent_column]):
+                    yield from _with_children(conn, known, child, seen)
+    yield row
+
+
+def _children(conn: sqlite3.Connection, reference: Reference, value: Any) -> Iterator[DoomedRow]:
+    table, column = reference.child, None if reference.owns else reference.column
+    keys = _keys(conn, table)
+    first, order = ("null", "1") if keys else ("rowid", "rowid desc")
+    found = f"select {first}, * from {quoted(table)} where {quoted(reference.column)} = ? order by {order}"
+    for row in conn.execute(found, (value,)).fetchall():
+        image = RowImage(tuple(zip(row.keys(), row, strict=True))[1:])
+        pk = _number([image[key] for key in keys]) if keys else row[0]
+        kept = image if column is None else RowImage(((column, value),))
+        if column is None or not keys:  # where such a row lets go it could not be found again
+            yield DoomedRow(table, pk, kept, column, keys)
+
+
+def _keys(conn: sqlite3.Connection, table: str) -> tuple[str, ...]:
+    """Return the primary key of a table without rowids; nothing for all others."""
+    if _has_rowids(conn, table):
+        return ()
+    rows = conn.execute("select name from pragma_table_info(?) where pk order by pk", (table,))
+    return tuple(row[0] for row in rows)
+
+
+def _has_rowids(conn: sqlite3.Connection, table: str) -> bool:
+    try:
+        conn.execute(f"select rowid from {quoted(table)} limit 0")
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def _number(values: Sequence[Any]) -> int:
+    return int.from_bytes(hashlib.sha256(repr(values).encode(errors="replace")).digest()[:7], "big")
 
 
 def row_image(conn: sqlite3.Connection, table: str, pk: int) -> RowImage | None:
-    row = conn.execute(f"select * from {quoted(table)} where rowid = ?", (pk,)).fetchone()
+    """Return a row by its rowid; None where there is none, also of a table without rowids."""
+    try:
+        row = conn.execute(f"select * from {quoted(table)} where rowid = ?", (pk,)).fetchone()
+    except sqlite3.OperationalError:
+        if _has_rowids(conn, table):
+            raise
+        return None
     return RowImage(tuple(zip(row.keys(), row, strict=True))) if row else None
 
 
 def remove_rows(conn: sqlite3.Connection, rows: Sequence[DoomedRow]) -> None:
     for row in rows:
+        where, values = "rowid = ?", [row.pk]
+        if row.keys:
+            where = " and ".join(f"{quoted(key)} = ?" for key in row.keys)
+            values = [row.image[key] for key in row.keys]
         if row.column is not None:
-            conn.execute(
-                f"update {quoted(row.table)} set {quoted(row.column)} = null where rowid = ?", (row.pk,)
-            )
+            conn.execute(f"update {quoted(row.table)} set {quoted(row.column)} = null where {where}", values)
         else:
-            conn.execute(f"delete from {quoted(row.table)} where rowid = ?", (row.pk,))
+            conn.execute(f"delete from {quoted(row.table)} where {where}", values)
 
 
 def restore_row(conn: sqlite3.Connection, table: str, pk: int, columns: Sequence[tuple[str, Any]]) -> None:
     """Insert a removed row again with its id. Raises `sqlite3.IntegrityError` where it collides."""
+    computed = _computed_columns(conn, table)
+    columns = [(name, value) for name, value in columns if name not in computed]
     names = [quoted(name) for name, _ in columns]
     marks = ["cast(? as text)" if isinstance(v, str) else "?" for _, v in columns]
     values = [sql_text(v) if isinstance(v, str) else v for _, v in columns]
-    if "id" not in dict(columns):
+    if "id" not in dict(columns) and _has_rowids(conn, table):
         names, marks, values = ["rowid", *names], ["?", *marks], [pk, *values]
     conn.execute(
         f"insert into {quoted(table)} ({', '.join(names)}) values ({', '.join(marks)})",
         values,
     )
+
+
+def _computed_columns(conn: sqlite3.Connection, table: str) -> frozenset[str]:
+    rows = conn.execute("select name from pragma_table_xinfo(?) where hidden in (2, 3)", (table,))
+    return frozenset(row[0] for row in rows)
 
 
 def is_used(conn: sqlite3.Connection, table: str, pk: int) -> bool:

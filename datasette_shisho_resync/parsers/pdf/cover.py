@@ -38,6 +38,7 @@ def load_cover(file: BinaryIO, page: object, name: str, limits: Limits) -> Cover
         if picture is not None and _last_filter(picture) == entry(picture, "/Filter") == "/DCTDecode":
             return read_cover(picture.get_data(), name, limits, page=0)
     _renderer()  # loaded once, and not by every child
+    Image.preinit()
     return apart(partial(_drawn, file, page, name, limits), file, name, limits)
 
 

@@ -104,7 +104,8 @@ class UndoCheck:
             return entry.old is None or image_of(entry.old).get("id") == entry.pk
         if entry.field == ROW:
             row = self._row_of(entry)
-            return row is None or (row.get("id", entry.pk) == entry.pk and self._hangs(entry.table, row))
+            is_itself = entry.table not in ("books", "files") or (row or {}).get("id", entry.pk) == entry.pk
+            return row is None or (is_itself and self._hangs(entry.table, row))
         if entry.table in ("books", "files"):
             is_gone = entry.table == "files" and row_image(self.conn, entry.table, entry.pk) is None
             return is_gone or self._is_run_row(entry.table, "id", entry.pk)  # gone is reported later

@@ -22,6 +22,7 @@ from ..snapshot import load_list
 from .cells import FILE_FIELDS, NAME_SOURCE, PATH, ROLE, ROW, image_of, plain, rows_of, structure
 from .checking import UndoCheck
 
+_TAKEN = "UNIQUE constraint failed: "
 _ENTITIES = {entity.table: entity for entity in ENTITIES}
 
 
@@ -65,7 +66,7 @@ class Undo:
         except sqlite3.Error as error:
             name = f"{table}.{pk}"
             raise UndoConflict(
-                f"Run {self.run.id} can't be undone: {name} has no place any more ({error}).", (name,)
+                f"Run {self.run.id} can't be undone: {name} has no place any more: {_reason(error)}.", (name,)
             ) from error
 
     def _drop(self, entry: Entry) -> None:
@@ -186,3 +187,12 @@ class Undo:
             if found is None:
                 name = f"{field.entity.table}.{pk}"
                 raise UndoConflict(f"Run {self.run.id} can't be undone: {name} was removed since.", (name,))
+
+
+def _reason(error: sqlite3.Error) -> str:
+    """Say what stands in the way of a row, in words for a person."""
+    text = str(error)
+    if not text.startswith(_TAKEN):
+        return f"the database refuses it ({text})"
+    columns = [column.rpartition(".")[2] for column in text.removeprefix(_TAKEN).split(", ")]
+    return f"another row has the same {' and '.join(columns)}"

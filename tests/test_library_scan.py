@@ -621,3 +621,53 @@ def test_a_part_added_later_joins_the_parts_before_it(library: Library) -> None:
     put(library, "Shelf/Dune part 3.m4b", build_m4b(title="Dune part 3", artist="F"))
     scan(library)
     assert list(map(len, books(library).values())) == [3]
+
+
+def folders(library: Library) -> list[str]:
+    return [row["filepath"] for row in library.rows("library_paths")]
+
+
+def scan_folder(library: Library, folder: Path) -> ScanReport:
+    options = ScanOptions((str(folder),))
+    return scan_library(library.conn, "x", options, library.settings, library.pool, BY, lambda _: None)
+
+
+def test_a_link_to_a_folder_of_the_library_is_that_folder(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    link = library.folder / "link"
+    link.symlink_to(library.root)
+    before = folders(library)
+    assert scan_folder(library, link).unchanged == 1
+    assert scan_folder(library, link / "Dune").unchanged == 1
+    assert folders(library) == before
+
+
+def test_a_library_behind_a_link_is_found_at_the_place_itself(library: Library) -> None:
+    link = library.folder / "link"
+    link.symlink_to(library.root)
+    library.edit("library_paths", filepath=str(link))
+    put(library, "Dune/dune.epub", epub("Dune"))
+    assert scan_folder(library, library.root).imported == 1
+    assert library.file()["filepath"] == str(link / "Dune/dune.epub")
+    assert folders(library) == [str(link)]
+
+
+def test_a_folder_takes_the_place_of_those_that_lie_in_it(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    assert scan_folder(library, library.folder).unchanged == 1
+    assert folders(library) == [str(library.folder)]
+
+
+@pytest.mark.parametrize("owner", ["Shisho", "another library"])
+def test_a_folder_around_that_of_another_owner_is_refused(library: Library, owner: str) -> None:
+    scan(library)
+    if owner == "another library":
+        library.add("libraries", name="Library", cover_aspect_ratio="book")
+    else:
+        library.conn.execute("create table bun_migrations (id integer primary key)")
+    before = library.dump()
+    with pytest.raises(BadRequest, match="lies in this one"):
+        scan_folder(library, library.folder)
+    assert library.dump() == before

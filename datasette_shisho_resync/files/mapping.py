@@ -53,6 +53,18 @@ def checked_roots(roots: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_checked_root(root) for root in roots))
 
 
+def respelled(path: str, roots: Iterable[str]) -> str:
+    """Return the path as it is below one of the roots, if that is where it leads through links."""
+    roots = tuple(roots)
+    real = os.path.realpath(path)
+    if any(is_below(path, root) for root in roots):
+        return path
+    for root in roots:
+        if is_below(real, os.path.realpath(root)):
+            return root + real[len(os.path.realpath(root)) :]
+    return path
+
+
 def shared_roots(library_paths: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:
     """Return the folders that lie both in a library path and in an allowed root: the deeper of each pair."""
     pairs = [(os.path.realpath(path), os.path.realpath(root)) for path in library_paths for root in allowed]

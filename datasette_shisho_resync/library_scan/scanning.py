@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ..errors import ResyncError, UnreadableFile
-from ..files import shown
+from ..errors import BadRequest, ResyncError, UnreadableFile
+from ..files import respelled, shown
 from ..model import Mode, Target
 from ..resync import Ask, By, Service
 from ..settings import Settings
@@ -22,6 +23,7 @@ from ..store.library import (
     is_own_library,
     load_libraries,
     make_library,
+    remove_path,
 )
 from ..store.pending import touch_sidecars
 from ..store.schema import exact_text, rare_checkpoints
@@ -80,15 +82,35 @@ class Scan:
     # --- before reading -----------------------------------------------------------------------
 
     def _choose_library(self) -> None:
+        libraries = load_libraries(self.conn)
+        known = [self._here(path) for library in libraries for path in library.paths]
+        self.options = replace(self.options, paths=tuple(respelled(p, known) for p in self.options.paths))
         stored = [self.settings.path_map.stored(p) for p in self.options.paths]
-        self.library = choose_library(load_libraries(self.conn), self.options.library, stored)
+        self.library = choose_library(libraries, self.options.library, stored)
         fresh = [p for p in stored if not any(holds(root, p) for root in self.library.paths)]
         own = Grouping.AUTO if is_own_library(self.conn) else Grouping.FOLDER
         self.grouping = self.options.grouping or own
+        covered = [
+            (lib, old) for new in fresh for lib in libraries for old in lib.paths if self._covers(new, old)
+        ]
         if fresh or not self.library.id:
-            self.service.transaction(lambda: self._add_paths(fresh))
+            self.service.transaction(lambda: self._add_paths(fresh, covered))
 
-    def _add_paths(self, fresh: Sequence[str]) -> None:
+    def _covers(self, new: str, old: str) -> bool:
+        return holds(os.path.realpath(self._here(new)), os.path.realpath(self._here(old)))
+
+    def _here(self, stored: str) -> str:
+        return self.settings.path_map.here(stored).rstrip("/")
+
+    def _add_paths(self, fresh: Sequence[str], covered: Sequence[tuple[LibraryRow, str]]) -> None:
+        """Add folders to the library; in one of our own they take the place of those that lie in them."""
+        for library, path in covered:
+            if library.id != self.library.id or not is_own_library(self.conn):
+                name = shown(path)
+                raise BadRequest(
+                    f"The library {library.name!r} has the folder {name}, which lies in this one."
+                )
+            remove_path(self.conn, library.id, path)
         library_id = self.library.id or make_library(self.conn, self.service.schema, self.library.name)
         for path in dict.fromkeys(fresh):
             if not any(holds(other, path) for other in fresh if other != path):

@@ -92,6 +92,13 @@ def add_path(conn: sqlite3.Connection, library_id: int, path: str) -> None:
     )
 
 
+def remove_path(conn: sqlite3.Connection, library_id: int, path: str) -> None:
+    conn.execute(
+        "delete from library_paths where library_id = ? and filepath = cast(? as text)",
+        (library_id, sql_text(path)),
+    )
+
+
 def known_files(conn: sqlite3.Connection, library_id: int, folder: str) -> Iterator[KnownFile]:
     """Yield the rows of all files below a folder."""
     columns = {row[1] for row in conn.execute("pragma table_info(files)")}

@@ -671,3 +671,19 @@ def test_a_folder_around_that_of_another_owner_is_refused(library: Library, owne
     with pytest.raises(BadRequest, match="lies in this one"):
         scan_folder(library, library.folder)
     assert library.dump() == before
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1), (1, "job"), ("job",)])
+def test_nothing_that_a_scan_made_is_left_when_all_of_it_is_undone(
+    library: Library, order: tuple[object, ...]
+) -> None:
+    before = library.content()
+    for name in ("a", "b"):
+        put(library, f"{name}/{name}.epub", epub(name, ["P"], series="S", number=1, genres=["G"]))
+    job_id = scan(library).job_id
+    for step in order:
+        if step == "job":
+            library.service.undo_job(job_id or 0, BY)
+        else:
+            library.undo(int(str(step)))
+    assert library.content() == before

@@ -100,7 +100,9 @@ class Service:
 
         def undo_all() -> tuple[Undone, ...]:
             runs = runs_of_job(self.conn, job_id) if self.schema.has_history else []
-            return tuple(undo_run(self.conn, self.schema, r, self.settings, by) for r in runs)
+            return tuple(
+                undo_run(self.conn, self.schema, r, self.settings, by, is_last=r == runs[-1]) for r in runs
+            )
 
         undone = self.transaction(undo_all)
         return tuple(replace(u, warnings=(*u.warnings, *self._finish(u))) for u in undone)

@@ -60,9 +60,18 @@ def load_undo(conn: sqlite3.Connection, schema: LibrarySchema, run_id: int) -> R
 
 
 def undo_run(
-    conn: sqlite3.Connection, schema: LibrarySchema, run_id: int, settings: Settings, by: By
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    run_id: int,
+    settings: Settings,
+    by: By,
+    *,
+    is_last: bool = True,
 ) -> Undone:
-    """Undo a run; the caller holds the write transaction. Raises as `load_undo`; then nothing was written."""
+    """Undo a run; the caller holds the write transaction. Raises as `load_undo`; then nothing was written.
+
+    `is_last`: no other run of its job is undone right after it.
+    """
     run = load_undo(conn, schema, run_id)
     started_at = now()
     with exact_text(conn):
@@ -71,7 +80,7 @@ def undo_run(
         if before is not None and before.book is not None and _made(run, "books", before.book.id):
             unindex_book(conn, schema, before.book.id)
         series = _series_ids(conn, schema, before)
-        undo.apply()
+        undo.apply(with_leftovers=is_last)
         brief = _brief(conn, run.target)
         _index(conn, schema, brief, series | _series_ids(conn, schema, brief))
         companions, replaced, warnings = _companions(

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import UnknownRow
 from ..model import Target
-from .schema import sql_text
+from .schema import quoted, sql_text
 from .times import now
 from .waiting import WaitingRows
 
@@ -172,6 +172,24 @@ def load_run(conn: sqlite3.Connection, run_id: int) -> Run:
         (run_id,),
     )
     return Run(row[0], Target(row[1], row[2]), row[3], row[4], tuple(Entry(*e) for e in entries))
+
+
+def made_by_undone_runs(conn: sqlite3.Connection, run_id: int, table: str) -> tuple[Entry, ...]:
+    """Return the rows of a table that undone runs of the same job made, and that are still there."""
+    entries = conn.execute(
+        f"""
+        select table_name, row_pk, field, old_value, old_source, new_value, new_source, reason
+        from resync_runs as undone
+        join resync_changes on run_id = undone.id
+        where undone.job_id = (select job_id from resync_runs where id = ?)
+            and undone.undone_by is not null
+            and table_name = ? and field = 'row' and old_value is null
+            and exists (select 1 from {quoted(table)} where id = row_pk)
+        order by resync_changes.id
+        """,
+        (run_id, table),
+    )
+    return tuple(Entry(*e) for e in entries)
 
 
 def mark_undone(conn: sqlite3.Connection, run_id: int, undone_by: int) -> None:

@@ -14,7 +14,7 @@ from ...errors import Conflict, UndoConflict
 from ...fields import BY_NAME, ENTITIES, Field, Kind, Level
 from ..apply import MARK, cover_columns, mark, mark_entry, set_columns, unmark
 from ..entities import forget_entity
-from ..history import Entry, Run
+from ..history import Entry, Run, made_by_undone_runs
 from ..removal import doomed_rows, is_used, remove_rows, restore_row, row_image
 from ..schema import LibrarySchema, quoted, sql_text
 from ..search import index_entity
@@ -40,8 +40,9 @@ class Undo:
         """Raises `UndoConflict` naming what was changed since, `Conflict` for history that is not ours."""
         UndoCheck(self.conn, self.schema, self.run).check()
 
-    def apply(self) -> None:
-        """Restore rows, then fields, then drop what the run made and nothing else uses."""
+    def apply(self, *, with_leftovers: bool = True) -> None:
+        """Restore rows, then fields, then drop what the run made and nothing else uses; with what runs of
+        its job made that were undone while it was used."""
         self.conn.execute("pragma defer_foreign_keys = on")  # a chapter may come before its parent
         for entry in reversed(self.run.entries):
             if entry.field == ROW and entry.new is None:
@@ -50,6 +51,8 @@ class Undo:
             if entry.field != ROW and entry.field not in FILE_FIELDS:
                 self._revert(entry)
         made = [e for e in self.run.entries if e.field == ROW and e.old is None]
+        if with_leftovers:
+            made += [e for table in _ENTITIES for e in made_by_undone_runs(self.conn, self.run.id, table)]
         for entry in sorted(made, key=lambda e: e.table in _ENTITIES):  # these when nothing uses them
             self._drop(entry)
 

@@ -30,7 +30,7 @@ _TRANSLATIONS: tuple[tuple[str, type[ResyncError], str], ...] = (
     ("no such table", NotALibrary, "a table of a Shisho library is missing"),
     ("no such column", NotALibrary, "a column of a Shisho library is missing"),
     ("no column named", NotALibrary, "a column of a Shisho library is missing"),
-    ("unable to open", NotALibrary, "it can't be opened"),
+    ("unable to open", NotALibrary, "it can't be opened; SQLite must be able to keep its log beside it"),
     ("is full", ResyncError, "there is no room left on the disk"),
 )
 
@@ -39,28 +39,45 @@ def open_library(path: str, *, create: bool = False, timeout_seconds: float = 5.
     """Open a library for reading and writing, without implicit transactions and with exact text.
 
     With `create`, a missing or empty file is fine too: it becomes a database without tables, in WAL mode, for
-    `create_library`. An existing one keeps its journal mode; foreign keys stay off, as SQLite has it.
+    `create_library`. An existing one keeps its journal mode; foreign keys stay off, as SQLite has it. One on
+    read-only media can be read, and raises ReadOnlyDatabase when it shall be written.
 
     Raises: NotALibrary for what is missing, empty or no database; DatabaseBusy.
     """
     if not create and not os.path.exists(path):
         raise NotALibrary(f"{path}: there is no such database.")
-    uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={'rwc' if create else 'rw'}"
     try:
-        conn = sqlite3.connect(
-            uri,
-            uri=True,
-            timeout=timeout_seconds,
-            isolation_level=None,
-            cached_statements=_CACHED_STATEMENTS,
-        )
-        with ExitStack() as on_failure:
-            on_failure.callback(conn.close)
-            _prepare(conn, path, create)
-            on_failure.pop_all()
+        return _connected(path, "rwc" if create else "rw", create, timeout_seconds)
+    except sqlite3.Error as error:
+        if not _is_at_rest(path):
+            raise translate(error, path) from error
+    try:
+        return _connected(path, "ro&immutable=1", False, timeout_seconds)
     except sqlite3.Error as error:
         raise translate(error, path) from error
+
+
+def _connected(path: str, mode: str, create: bool, timeout_seconds: float) -> sqlite3.Connection:
+    conn = sqlite3.connect(
+        f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}",
+        uri=True,
+        timeout=timeout_seconds,
+        isolation_level=None,
+        cached_statements=_CACHED_STATEMENTS,
+    )
+    with ExitStack() as on_failure:
+        on_failure.callback(conn.close)
+        _prepare(conn, path, create)
+        on_failure.pop_all()
     return conn
+
+
+def _is_at_rest(path: str) -> bool:
+    """Tell whether all of a database is in its one file and nobody here can add to it: SQLite wants to keep
+    the log of one in WAL mode beside it even to read, but need not."""
+    folder, is_effective = os.path.dirname(os.path.abspath(path)), os.access in os.supports_effective_ids
+    is_writable = os.access(folder, os.W_OK, effective_ids=is_effective)
+    return os.path.isfile(path) and not os.path.exists(f"{path}-wal") and not is_writable
 
 
 def _prepare(conn: sqlite3.Connection, path: str, create: bool) -> None:

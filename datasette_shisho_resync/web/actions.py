@@ -9,7 +9,7 @@ from ..model import Mode, Target
 from .access import TABLES, Actor, may_touch, rights_on
 from .library import WebLibrary
 from .panel import panel_of
-from .state import started_state
+from .state import WebState, started_state
 from .words import EXPLAIN, LABELS, UNDO
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ async def scripts(
     rights = await rights_on(datasette, request.actor, database, table)
     if not (rights.resync and rights.view):
         return []
-    return [{"url": datasette.static("shisho_resync.js", plugin=_PACKAGE), "module": True}]
+    return [{"url": _static(datasette, library.state, "shisho_resync.js"), "module": True}]
 
 
 def styles(
@@ -123,4 +123,12 @@ def styles(
     is_ours = (template or "").startswith("shisho_resync_")
     if not is_ours and not (table in TABLES and view in ("row", "table")):
         return []
-    return [{"url": datasette.static("shisho_resync.css", plugin=_PACKAGE)}]
+    state = started_state(datasette)
+    return [{"url": _static(datasette, state, "shisho_resync.css")}] if state else []
+
+
+def _static(datasette: Datasette, state: WebState, name: str) -> str:
+    """Return a file's address; Datasette would look for the file and read it again for every page."""
+    if name not in state.addresses:
+        state.addresses[name] = str(datasette.static(name, plugin=_PACKAGE))
+    return state.addresses[name]

@@ -42,6 +42,7 @@ class WebState:
     others: frozenset[str] = frozenset()
     written: dict[str, set[int]] = field(default_factory=dict)  # pending rows whose files are there
     recovered: set[str] = field(default_factory=set)  # databases that have nothing left to write
+    addresses: dict[str, str] = field(default_factory=dict)  # of our script and style sheet
     _locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )

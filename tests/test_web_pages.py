@@ -318,6 +318,18 @@ async def test_the_panel_shows_files_sources_and_the_last_run(client: Client) ->
     assert "target_table=books&amp;target_pk=1" in panel
 
 
+@pytest.mark.parametrize("table", ["books", "files"])
+async def test_the_panel_tells_of_the_last_run_to_those_who_may_see_it(client: Client, table: str) -> None:
+    client.ds.config["permissions"] = GRANTS
+    page = f"/library/{table}/1"
+    await client.resync("files", mode="refresh", actor=EDITOR)
+    assert "Last run" in (await client.get(page, EDITOR)).text
+    client.ds.config["databases"] = {
+        "library": {"tables": {"resync_runs": {"permissions": {"view-table": {"id": "other"}}}}}
+    }
+    assert "Last run" not in (await client.get(page, EDITOR)).text
+
+
 async def test_the_panel_of_a_file_shows_its_own_fields(client: Client) -> None:
     page = (await client.get("/library/files/1")).text
     assert re.search(r"<dt>EPUB</dt><dd>Name", page)

@@ -280,6 +280,44 @@ async def test_values_of_a_table_that_may_not_be_viewed_are_left_out(client: Cli
     assert any(c["table"] == "files" for c in answer["changes"])
 
 
+async def test_who_may_not_view_files_learns_no_path(client: Client, book: Library) -> None:
+    client.ds.config["permissions"] = {**GRANTS, "view-table": {"id": ["ed"]}}
+    (book.file_path().parent / "a.epub.metadata.json").write_text("{broken")
+    answer = (await client.resync(actor={"id": "blind"})).json()
+    assert (answer["changed"], answer["files"][0]["status"]) == (True, "ok")
+    book.rewrite(1, b"no zip")
+    error = await client.resync(actor={"id": "blind"})
+    assert is_error(error, 422)
+    for text in (json.dumps(answer), error.text):
+        assert "a.epub" not in text
+        assert str(book.root) not in text
+
+
+async def test_removed_rows_of_tables_that_may_not_be_viewed_are_not_shown(
+    client: Client, book: Library
+) -> None:
+    tables = {"authors": {"permissions": {"view-table": {"id": "other"}}}}
+    client.ds.config.update({"permissions": GRANTS, "databases": {"library": {"tables": tables}}})
+    await client.resync(actor=EDITOR)
+    book.add_witness()
+    book.remove(1)
+
+    def shown(answer: Any) -> set[str]:
+        return {c["table"] for c in answer["changes"] if c["old"] is not None}
+
+    plan = (await client.get(URL, EDITOR, json=True)).json()
+    assert {"books", "files"} <= shown(plan)
+    assert "authors" in {c["table"] for c in plan["changes"]} - shown(plan)
+    assert "Frank Herbert" not in (await client.get(URL, EDITOR)).text
+    done = (await client.resync(actor=EDITOR)).json()
+    assert shown(done) == shown(plan)
+    undo = f"/library/resync_runs/{done['run']}/-/undo"
+    back = (await client.get(undo, EDITOR, json=True)).json()
+    assert "authors" not in {c["table"] for c in back["changes"] if c["new"] is not None}
+    undone = (await client.ds.client.post(undo, actor=EDITOR, json={})).json()
+    assert "authors" not in {c["table"] for c in undone["changes"] if c["new"] is not None}
+
+
 @pytest.mark.parametrize("key", ["Books", "1"])
 async def test_a_closed_library_is_403_also_for_a_row_that_is_not_there(book: Library, key: str) -> None:
     client = Client(served(book, {"library_access": {key: {"id": "ed"}}}, GRANTS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from datasette.app import Datasette
 from library import Library, epub
 from web import EDITOR, GRANTS, Client, served
 
@@ -197,3 +198,24 @@ async def test_with_closed_libraries_only_root_sees_the_history(book: Library) -
     client = Client(served(book, {"library_access": {"Other": {"id": "x"}}}, GRANTS))
     assert (await client.get("/library/resync_runs", EDITOR)).status_code == 403
     assert (await client.get("/library/resync_runs")).status_code == 200
+
+
+@pytest.mark.parametrize("table", ["books", "files"])
+async def test_the_history_needs_view_table_on_both_tables(client: Client, table: str) -> None:
+    hidden = {"permissions": {"view-table": {"id": "other"}}}
+    client.ds.config.update({"permissions": GRANTS, "databases": {"library": {"tables": {table: hidden}}}})
+    other = {"books": "files", "files": "books"}[table]
+    for name, status in (("resync_changes", 403), ("resync_runs", 403), (other, 200), (table, 403)):
+        assert (await client.get(f"/library/{name}", EDITOR)).status_code == status
+
+
+@pytest.mark.parametrize("name", ["books", "files", "library"])
+async def test_the_history_is_listed_whatever_the_database_is_called(book: Library, name: str) -> None:
+    book.scan()
+    path = book.folder / f"{name}.db"
+    if name != "library":
+        book.conn.execute("vacuum into ?", (str(path),))
+    ds = Datasette([str(path)], config={"permissions": GRANTS}, settings={"base_url": "/books/"})
+    for page in (f"/{name}", f"/{name}/resync_runs", f"/{name}/resync_runs/1"):
+        response = await ds.client.get(ds.urls.path(page), actor=EDITOR)
+        assert (response.status_code, "resync_runs" in response.text) == (200, True)

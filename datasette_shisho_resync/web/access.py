@@ -6,7 +6,7 @@ Checked before anything tells whether a row exists.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +58,26 @@ async def rights_on(datasette: Datasette, actor: Actor, database: str, table: st
     return Rights(allowed[RESYNC], allowed[VIEW])
 
 
+async def require(datasette: Datasette, actor: Actor, database: str, table: str, *actions: str) -> None:
+    """Raises Forbidden, which names the first action that the actor may not do."""
+    allowed = await datasette.allowed_many(
+        actions=actions, resource=TableResource(database=database, table=table), actor=actor
+    )
+    for action in actions:
+        if not allowed[action]:
+            raise Forbidden(f"Permission denied: need {action}")
+
+
 async def may_view(datasette: Datasette, actor: Actor, database: str, table: str) -> bool:
     resource = TableResource(database=database, table=table)
     return bool(await datasette.allowed(action=VIEW, resource=resource, actor=actor))
+
+
+async def visible_tables(
+    datasette: Datasette, actor: Actor, database: str, tables: Iterable[str] = TABLES
+) -> frozenset[str]:
+    """Return those of the tables that the actor may view."""
+    return frozenset([t for t in tables if await may_view(datasette, actor, database, t)])
 
 
 async def find_allowed(library: WebLibrary, actor: Actor, target: Target) -> Brief:

@@ -6,33 +6,84 @@ Undo believes what they say.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 from datasette.permissions import PermissionSQL
 from datasette.resources import TableResource
 
 from ..store.schema import HISTORY_TABLES
-from .access import RESYNC, TABLES, VIEW, Actor
+from .access import RESYNC, TABLES, VIEW, Actor, may_view, visible_tables
 from .state import started_state
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
 
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
 _WRITES = frozenset({"insert-row", "update-row", "delete-row", "alter-table", "drop-table", RESYNC})
+_NEEDED = "the history needs resync-row on books or files, and view-table on both"
 _DENY_SQL = """
     select d.value as parent, t.value as child, 0 as allow, :shisho_reason as reason
     from json_each(:shisho_databases) as d, json_each(:shisho_tables) as t
 """
 
 
+# Whether the question is asked for a page about books or files, which shows no table of ours.
+_among_books: ContextVar[bool] = ContextVar("shisho_among_books", default=False)
+
+
+def noting_place(datasette: Datasette) -> Callable[[App], App]:
+    """Note which requests are about books and files, as most are: they need not ask about the history."""
+
+    def noting(app: App) -> App:
+        async def noted(scope: Any, receive: Any, send: Any) -> None:
+            with _asked(among_books=_is_among_books(datasette, scope.get("path", ""))):
+                await app(scope, receive, send)
+
+        return noted
+
+    return noting
+
+
+def _is_among_books(datasette: Datasette, path: str) -> bool:
+    base = str(datasette.setting("base_url"))
+    parts = path[len(base) :].split("/") if path.startswith(base) else []
+    return len(parts) > 1 and parts[1].partition(".")[0] in TABLES
+
+
+@contextmanager
+def _asked(*, among_books: bool) -> Iterator[None]:
+    token = _among_books.set(among_books)
+    try:
+        yield
+    finally:
+        _among_books.reset(token)
+
+
+async def may_see_history(datasette: Datasette, actor: Actor, database: str) -> bool:
+    """Tell, on the page of a book or file too, whether the actor may look at the runs."""
+    with _asked(among_books=False):
+        return await may_view(datasette, actor, database, "resync_runs")
+
+
 async def protect_history(datasette: Datasette, actor: Actor, action: str) -> PermissionSQL | None:
-    """Deny every write to our tables, and looking at them to those who may not resync."""
+    """Deny every write to our tables, and looking at them to those who may not resync or not see books.
+
+    What may be looked at takes several questions to find out. Where none of our tables is shown they are
+    simply denied.
+    """
     if action in _WRITES:
         return _denial(list(datasette.databases), "the history is written by runs alone")
-    if action == VIEW:
+    if action != VIEW:
+        return None
+    if _among_books.get():
+        return _denial(list(datasette.databases), "this page shows no history")
+    with _asked(among_books=True):
         closed = [name for name in _libraries(datasette) if not await _may_look(datasette, actor, name)]
-        return _denial(closed, "the history needs resync-row on books or files") if closed else None
-    return None
+    return _denial(closed, _NEEDED) if closed else None
 
 
 def _libraries(datasette: Datasette) -> list[str]:
@@ -62,5 +113,5 @@ async def _may_look(datasette: Datasette, actor: Actor, database: str) -> bool:
     for table in TABLES:
         resource = TableResource(database=database, table=table)
         if await datasette.allowed(action=RESYNC, resource=resource, actor=actor):
-            return True
+            return await visible_tables(datasette, actor, database) == set(TABLES)
     return False

@@ -22,6 +22,7 @@ from .asking import Wish
 from .display import Cell, list_cells, shown_cell
 from .history import entry_cells, row_of
 from .library import WebLibrary
+from .redaction import is_visible
 from .removals import Names, removal_groups
 from .words import (
     BUTTONS,
@@ -29,7 +30,6 @@ from .words import (
     LABELS,
     UNDO,
     mode_in_words,
-    one_of,
     reason_in_words,
     row_name,
     source_in_words,
@@ -212,7 +212,7 @@ def _verdict(decision: Decision) -> str:
     return f"a scan would change it: {words}" if decision.changes else words
 
 
-def undo_page(library: WebLibrary, run: Run) -> dict[str, Any]:
+def undo_page(library: WebLibrary, run: Run, visible: frozenset[str]) -> dict[str, Any]:
     """Return what an undo would put back, fields before rows."""
     fields = [e for e in run.entries if e.field in BY_NAME]
     rows = [e for e in run.entries if e.field == ROW]
@@ -224,8 +224,8 @@ def undo_page(library: WebLibrary, run: Run) -> dict[str, Any]:
         "label": UNDO,
         "mode": shown(run.mode),
         "fields": [_undone_field(e) for e in fields],
-        "back": [_undone_row(e.table, e.pk, row_of(e.old)) for e in rows if e.old is not None],
-        "gone": [_undone_row(e.table, e.pk, row_of(e.new)) for e in rows if e.old is None],
+        "back": [_undone_row(e, e.old, visible) for e in rows if e.old is not None],
+        "gone": [_undone_row(e, e.new, visible) for e in rows if e.old is None],
         "others": [{"row": shown(row_name(e.table, e.pk)), "field": shown(e.field)} for e in others],
     }
 
@@ -247,5 +247,6 @@ def _reversed(cell: Cell) -> Cell:
     return replace(cell, items=tuple(replace(i, mark=marks.get(i.mark, i.mark)) for i in cell.items))
 
 
-def _undone_row(table: str, pk: int, text: str) -> Mapping[str, str]:
-    return {"name": f"{one_of(table)} {pk}", "text": text}
+def _undone_row(entry: Entry, image: Any, visible: frozenset[str]) -> Mapping[str, str]:
+    text = row_of(image) if is_visible(entry.table, visible) else ""
+    return {"name": row_name(entry.table, entry.pk), "text": text}

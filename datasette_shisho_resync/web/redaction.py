@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..model import Target
+from ..errors import FileError, ResyncError
+from ..model import Change, Target
 from .access import TABLES
 
 
 def without_values(answer: Mapping[str, Any], target: Target, visible: frozenset[str]) -> dict[str, Any]:
-    """Return an answer or plan without the rows and values of tables that are not `visible`."""
-    if visible.issuperset(TABLES):
-        return dict(answer)
+    """Return an answer or plan without the rows, values and paths of tables that are not `visible`."""
     told = dict(answer)
     if "rows" in told and target.table not in visible:
         told["rows"] = []
     for part in ("changes", "kept"):
         if part in told:
             told[part] = [_told(change, visible) for change in told[part]]
+    if not visible.issuperset(TABLES):
+        told["warnings"] = []  # they name files and quote values
+    if "files" in told and "files" not in visible:
+        told["files"] = [{**file, "path": None, "error": None} for file in told["files"]]
     return told
 
 
 def _told(change: Mapping[str, Any], visible: frozenset[str]) -> dict[str, Any]:
-    """Rows that hang on a book or a file are seen by those who may see both."""
-    if change["table"] in visible:
+    if is_visible(change["table"], visible):
         return dict(change)
     return {**change, "old": None, "new": None}
+
+
+def is_visible(table: str, visible: frozenset[str]) -> bool:
+    """Tell whether rows of the table may be shown: those that hang on a book or file to who sees both."""
+    return table in visible and (table in TABLES or visible.issuperset(TABLES))
+
+
+def without_path(error: ResyncError, visible: frozenset[str]) -> ResyncError:
+    """Return an error that does not tell where the file is to who may not view it."""
+    if isinstance(error, FileError) and "files" not in visible:
+        return type(error)("a file", error.reason)
+    return error
+
+
+def tables_of(changes: Iterable[Change]) -> set[str]:
+    """Return the tables beside books and files whose rows are among the changes."""
+    return {change.table for change in changes} - set(TABLES)

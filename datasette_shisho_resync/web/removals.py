@@ -15,6 +15,7 @@ from ..store.snapshot import list_rows
 from .access import TABLES
 from .history import row_text
 from .library import WebLibrary
+from .redaction import is_visible
 from .words import row_name
 
 Names = Mapping[tuple[str, int], str]
@@ -40,11 +41,11 @@ async def names_of(library: WebLibrary, removals: Sequence[Change]) -> Names:
 
 
 def removal_groups(removals: Sequence[Change], names: Names, visible: frozenset[str]) -> list[dict[str, Any]]:
-    """Return the rows by table, books and files first; those that hang on them need both to be visible."""
+    """Return the rows by table, books and files first, each with what it is called if it is visible."""
     ordered = sorted(removals, key=lambda c: (_ORDER.get(c.table, 2), c.table, c.pk))
     groups = []
     for table, group in groupby(ordered, key=lambda c: c.table):
-        is_shown = table in visible or (table not in TABLES and visible.issuperset(TABLES))
+        is_shown = is_visible(table, visible)
         rows = [{"name": row_name(c.table, c.pk), "text": _text(c, names) if is_shown else ""} for c in group]
         groups.append({"table": table, "is_main": table in TABLES, "rows": rows})
     return groups

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from datasette import Forbidden, Response
 from datasette.utils import tilde_decode
 
-from ..errors import BadRequest, StalePlan, UnknownRow
+from ..errors import BadRequest, FileError, StalePlan, UnknownRow
 from ..explain import explain
 from ..json_output import error_to_json, outcome_to_json, undone_to_json
 from ..model import Brief, Mode, Outcome, Plan, Target
 from ..resync import Ask, By
 from ..resync.planning import check_fields
 from ..store.history import Run
-from .access import TABLES, Actor, find_allowed, may_view, require_every_library, rights_on
+from .access import (
+    RESYNC,
+    TABLES,
+    VIEW,
+    Actor,
+    find_allowed,
+    require,
+    require_every_library,
+    visible_tables,
+)
 from .asking import Wish, require_empty, wish_from_form, wish_from_json, wish_from_query
 from .covers import cover_response
 from .history import may_undo, run_entries
 from .library import WebLibrary
 from .pages import confirm_page, explain_page, undo_page
-from .redaction import without_values
+from .redaction import tables_of, without_path, without_values
 from .removals import names_of
 from .serving import Call, serve
 from .state import state_of
@@ -75,30 +84,22 @@ class Place:
     library: WebLibrary
     target: Target
     brief: Brief
-    may_view: bool
 
-    async def visible(self, actor: Actor) -> frozenset[str]:
-        """Return which of books and files the actor may view; not the other one alone."""
-        if not self.may_view:
-            return frozenset()
-        [other] = set(TABLES) - {self.target.table}
-        may_view_other = await may_view(self.library.datasette, actor, self.library.name, other)
-        return frozenset(TABLES) if may_view_other else frozenset({self.target.table})
+    async def visible(self, actor: Actor, others: Iterable[str] = ()) -> frozenset[str]:
+        """Return which of books, files and `others` the actor may view; none without the target's own."""
+        tables = (*TABLES, *others)
+        found = await visible_tables(self.library.datasette, actor, self.library.name, tables)
+        return found if self.target.table in found else frozenset()
 
 
-async def _place(call: Call, *, needs_view: bool, needs_resync: bool = True) -> Place:
+async def _place(call: Call, *actions: str) -> Place:
     """Find the row of the URL. Raises Forbidden before anything tells whether it exists."""
     db = await call.datasette.resolve_database(call.request)
     table = tilde_decode(call.request.url_vars["table"])
-    rights = await rights_on(call.datasette, call.actor, db.name, table)
-    if needs_resync and not rights.resync:
-        raise Forbidden("Permission denied: need resync-row")
-    if needs_view and not rights.view:
-        raise Forbidden("Permission denied: need view-table")
+    await require(call.datasette, call.actor, db.name, table, *actions)
     library = _library(call, db)
     target = Target(table, await _row_id(call, library))
-    brief = await find_allowed(library, call.actor, target)
-    return Place(library, target, brief, rights.view)
+    return Place(library, target, await find_allowed(library, call.actor, target))
 
 
 def _library(call: Call, db: Database) -> WebLibrary:
@@ -121,11 +122,11 @@ async def _row_id(call: Call, library: WebLibrary) -> int:
 
 
 async def _show_plan(call: Call) -> Response:
-    place = await _place(call, needs_view=True)
+    place = await _place(call, RESYNC, VIEW)
     wish = wish_from_query({key: call.request.args.get(key) for key in call.request.args})
     outcome = await place.library.preview(wish.ask(place.target), place.brief)
     if call.is_json:
-        visible = await place.visible(call.actor)
+        visible = await place.visible(call.actor, tables_of(outcome.plan.removals))
         return call.answer(without_values(outcome_to_json(outcome), place.target, visible))
     return await _confirm(call, place, wish, outcome.plan)
 
@@ -133,7 +134,7 @@ async def _show_plan(call: Call) -> Response:
 async def _confirm(
     call: Call, place: Place, wish: Wish, plan: Plan, *, notice: str | None = None, status: int = 200
 ) -> Response:
-    visible = await place.visible(call.actor)
+    visible = await place.visible(call.actor, tables_of(plan.removals))
     names = await names_of(place.library, plan.removals)
     context = confirm_page(place.library, place.brief, wish, plan, visible, names, notice)
     return await call.page("shisho_resync_confirm.html", context, status)
@@ -146,24 +147,29 @@ async def _post_resync(call: Call) -> Response:
 
 
 async def _post_json(call: Call) -> Response:
-    place = await _place(call, needs_view=False)
+    place = await _place(call, RESYNC)
     wish = wish_from_json(call.body)
-    if wish.dry_run and not place.may_view:
-        raise Forbidden("Permission denied: need view-table")
+    if wish.dry_run:
+        await require(call.datasette, call.actor, place.library.name, place.target.table, VIEW)
     # Asked while a worker reads the file.
-    visible = asyncio.ensure_future(place.visible(call.actor))
+    asked = asyncio.ensure_future(place.visible(call.actor))
     try:
         outcome = await (_preview(place, wish) if wish.dry_run else _run(call, place, wish, "api"))
     except StalePlan as error:
         answer = error_to_json(error)
         if isinstance(error.plan, Plan):
-            answer["plan"] = without_values(answer["plan"], place.target, await visible)
+            visible = await place.visible(call.actor, tables_of(error.plan.removals))
+            answer["plan"] = without_values(answer["plan"], place.target, visible)
         return call.answer(answer, error.status)
+    except FileError as error:
+        raise without_path(error, await asked) from error
     finally:
-        await visible
+        await asked
     if call.request.args.get("_message") and outcome.deleted:
         call.flash(resync_message(outcome))
-    return call.answer(without_values(outcome_to_json(outcome), place.target, await visible))
+    hung = tables_of(outcome.plan.removals)
+    visible = await (place.visible(call.actor, hung) if hung else asked)
+    return call.answer(without_values(outcome_to_json(outcome), place.target, visible))
 
 
 async def _preview(place: Place, wish: Wish) -> Outcome:
@@ -183,7 +189,7 @@ async def _run(call: Call, place: Place, wish: Wish, via: str) -> Outcome:
 
 
 async def _post_form(call: Call) -> Response:
-    place = await _place(call, needs_view=True)
+    place = await _place(call, RESYNC, VIEW)
     place.library.require_mutable()
     wish = wish_from_form(call.body)
     if wish.mode is not Mode.SCAN and wish.digest is None:
@@ -220,7 +226,7 @@ def _redirect(url: str) -> Response:
 
 
 async def _show_explanation(call: Call) -> Response:
-    place = await _place(call, needs_view=True)
+    place = await _place(call, RESYNC, VIEW)
     planned = await place.library.planned(Ask(place.target), place.brief)
     visible = await place.visible(call.actor)
     if call.is_json:
@@ -235,7 +241,7 @@ def _visible_fields(answer: Mapping[str, Any], visible: frozenset[str]) -> dict[
 
 
 async def _show_cover(call: Call) -> Response:
-    place = await _place(call, needs_view=True, needs_resync=False)
+    place = await _place(call, VIEW)
     return await cover_response(place.library, place.brief)
 
 
@@ -249,19 +255,22 @@ async def _undoable(call: Call) -> tuple[WebLibrary, Run]:
     return library, await may_undo(library, call.actor, lambda: _row_id(call, library))
 
 
-async def _visible_tables(call: Call, library: WebLibrary) -> frozenset[str]:
-    tables = [t for t in TABLES if await may_view(call.datasette, call.actor, library.name, t)]
-    return frozenset(tables)
-
-
 async def _show_undo(call: Call) -> Response:
     library, run = await _undoable(call)
-    if not await _visible_tables(call, library) >= set(TABLES):  # a run on either writes both
+    visible = await _visible_of(call, library, run)
+    if not visible.issuperset(TABLES):  # a run on either writes both
         raise Forbidden("Permission denied: need view-table")
     await library.check_undo(run.id)
     if call.is_json:
-        return call.answer({"ok": True, "undo_of": run.id, "changes": run_entries(run)})
-    return await call.page("shisho_resync_undo.html", undo_page(library, run))
+        answer = {"ok": True, "undo_of": run.id, "changes": run_entries(run)}
+        return call.answer(without_values(answer, run.target, visible))
+    return await call.page("shisho_resync_undo.html", undo_page(library, run, visible))
+
+
+async def _visible_of(call: Call, library: WebLibrary, run: Run) -> frozenset[str]:
+    """Return which of the tables that a run wrote the actor may view."""
+    tables = {*TABLES, *(entry.table for entry in run.entries)}
+    return await visible_tables(call.datasette, call.actor, library.name, tables)
 
 
 async def _post_undo(call: Call) -> Response:
@@ -272,7 +281,7 @@ async def _post_undo(call: Call) -> Response:
     undone = await library.undo(run.id, By("api" if call.is_json else "web", call.actor_id), call.request)
     await tell_undo(library, call.actor, undone)
     if call.is_json:
-        visible = await _visible_tables(call, library)
+        visible = await _visible_of(call, library, run)
         return call.answer(without_values(undone_to_json(undone), run.target, visible))
     call.flash(undo_message(undone), undone.warnings)
     is_back = await library.read(_row_exists(run.target))

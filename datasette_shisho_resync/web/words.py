@@ -58,10 +58,6 @@ def row_name(table: str, pk: int) -> str:
     return f"{_ONE.get(table, table)} {pk}"
 
 
-def one_of(table: str) -> str:
-    return _ONE.get(table, table)
-
-
 def mode_in_words(mode: Mode) -> str:
     """Return what a mode does, to follow its label."""
     return _EXPLAINED[mode]

@@ -47,20 +47,21 @@ def epub(number: int, title: str | None = None) -> bytes:
     )
 
 
-def cbz(number: int) -> bytes:
+def cbz(number: int, title: str | None = None) -> bytes:
     """Return a comic of 24 pages with a ComicInfo.xml."""
     about = (
-        f"<Title>Comic {number}</Title><Series>Comics {number % 50}</Series><Number>{number}</Number>"
+        f"<Title>{title or f'Comic {number}'}</Title>"
+        f"<Series>Comics {number % 50}</Series><Number>{number}</Number>"
         f"<Writer>Writer {number % 99}, Second {number % 77}</Writer><Genre>Action</Genre><Year>2019</Year>"
     )
     pages = {f"p{page:03}.jpg": _cover(number) for page in range(24)}
     return build_cbz(comic_info=comic_info_xml(about), pages=pages)
 
 
-def m4b(number: int) -> bytes:
+def m4b(number: int, title: str | None = None) -> bytes:
     """Return an audiobook with thirty QuickTime chapters and a cover."""
     return build_m4b(
-        title=f"Audio {number}",
+        title=title or f"Audio {number}",
         artist=f"Ann Author {number % 200}",
         narrator=f"Narrator {number % 40}",
         cover=_cover(number),

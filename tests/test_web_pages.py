@@ -214,6 +214,18 @@ async def test_scan_needs_no_plan(client: Client) -> None:
     assert client.messages(again) == ["Metadata scanned: nothing to change"]
 
 
+async def test_many_long_warnings_still_fit_into_a_cookie(client: Client, book: Library) -> None:
+    for number in range(20):
+        name = f"{number} {'漢' * 60}.epub"
+        book.add_file(1, name, epub("Dune"))
+        (book.file_path().parent / f"{name}.metadata.json").write_text("{broken")
+    response = await client.form(URL, {"mode": "scan"})
+    assert len(response.headers["set-cookie"]) < 4096
+    messages = client.messages(response)
+    assert (len(messages), messages[0]) == (5, "Metadata scanned")
+    assert re.fullmatch(r"and \d+ more warnings", messages[-1])
+
+
 async def test_a_form_with_unknown_keys_is_400(client: Client) -> None:
     response = await client.form(URL, {"mode": "scan", "next": "//evil.example"})
     assert (response.status_code, "Invalid keys: next" in response.text) == (400, True)

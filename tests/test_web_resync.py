@@ -161,6 +161,9 @@ async def test_json_is_json_whatever_the_content_type(client: Client, content: b
         (b'{"fields": "title"}', ["fields must be a list"]),
         (b'{"fields": ["titel"]}', ["Unknown field: titel"]),
         (b'{"plan": 1}', ["plan must be"]),
+        (b'{"mode": ""}', ["mode must be one of"]),
+        (b'{"mode": "scan", "mode": "reset"}', ["Repeated keys: mode"]),
+        (b'{"dry_run": NaN}', ["dry_run must be"]),
         (b'{"refresh": true, "mode": "scan"}', ["contradict"]),
     ],
 )
@@ -185,6 +188,24 @@ async def test_a_body_that_is_too_large_is_413(book: Library) -> None:
     assert is_error(response, 413)
 
 
+async def test_a_client_that_goes_away_is_no_error_of_ours(
+    client: Client, book: Library, caplog: Any
+) -> None:
+    await client.ds.invoke_startup()
+    before, sent = book.dump(), []
+    headers = [(b"host", b"x"), (b"cookie", b"ds_actor=" + client.ds.sign({"a": ROOT}, "actor").encode())]
+    scope = {"type": "http", "method": "POST", "path": URL, "raw_path": URL.encode(), "query_string": b""}
+
+    async def leave() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def keep(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await client.ds.app()({**scope, "headers": headers, "http_version": "1.1"}, leave, keep)
+    assert (sent[0]["status"], caplog.text, book.dump()) == (400, "", before)
+
+
 async def test_a_plan_that_no_longer_holds_is_409_with_the_new_one(client: Client, book: Library) -> None:
     old = (await client.get(URL, json=True)).json()["plan"]
     book.rewrite(1, epub("Another title"))
@@ -205,6 +226,7 @@ async def test_a_plan_that_no_longer_holds_is_409_with_the_new_one(client: Clien
         ("/library/books/1,2/-/resync", 400),
         ("/nowhere/books/1/-/resync", 404),
         ("/library/books/1/-/resync?mode=wipe", 400),
+        ("/library/books/1/-/resync?mode=", 400),
     ],
 )
 async def test_an_address_that_leads_nowhere(client: Client, path: str, status: int) -> None:

@@ -5,6 +5,7 @@ Checked before anything tells whether a row exists.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -77,7 +78,9 @@ async def visible_tables(
     datasette: Datasette, actor: Actor, database: str, tables: Iterable[str] = TABLES
 ) -> frozenset[str]:
     """Return those of the tables that the actor may view."""
-    return frozenset([t for t in tables if await may_view(datasette, actor, database, t)])
+    asked = list(tables)
+    allowed = await asyncio.gather(*(may_view(datasette, actor, database, table) for table in asked))
+    return frozenset(table for table, may in zip(asked, allowed, strict=True) if may)
 
 
 async def find_allowed(library: WebLibrary, actor: Actor, target: Target) -> Brief:

@@ -6,6 +6,7 @@ A body is JSON unless it clearly is a form: `curl -d '{...}'` sends JSON as a fo
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,7 @@ def is_json(body: bytes, headers: Mapping[str, str], *, is_post: bool) -> bool:
 def wish_from_query(query: Mapping[str, str]) -> Wish:
     """Read `?mode=` of the confirm page. Raises BadBody."""
     problems: list[str] = []
-    mode = _mode(query.get("mode") or Mode.SCAN.value, problems)
+    mode = _mode(query.get("mode"), problems)
     _raise(problems)
     return Wish(mode, dry_run=True, confirm_missing=query.get("confirm_missing") == "1")
 
@@ -71,7 +72,7 @@ def wish_from_json(body: bytes) -> Wish:
         if key in data and not is_right(data[key]):
             problems.append(f"{key} must be {kind}")
     _raise(problems)
-    mode = _mode(data.get("mode") or Mode.SCAN.value, problems)
+    mode = _mode(data.get("mode"), problems)
     if data.get("refresh") and data.get("mode") not in (None, Mode.REFRESH.value):
         problems.append("refresh and mode contradict each other")
     problems.extend(_unknown_fields(data.get("fields") or ()))
@@ -95,12 +96,23 @@ def _object(body: bytes) -> dict[str, Any]:
     if not body.strip():
         return {}
     try:
-        data = json.loads(body)
+        data = json.loads(body, object_pairs_hook=_without_repeated_keys)
+    except BadBody:
+        raise
     except (ValueError, RecursionError) as error:
         raise BadBody(["Invalid JSON"]) from error
     if not isinstance(data, dict):
         raise BadBody(["JSON must be a dictionary"])
     return data
+
+
+def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Take no body of which a reader could see another half than we do. Raises BadBody."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise BadBody([f"Repeated keys: {', '.join(sorted(key for key in found if counts[key] > 1))}"])
+    return found
 
 
 def _is_text(value: object) -> bool:
@@ -135,7 +147,7 @@ def wish_from_form(body: bytes) -> Wish:
     unknown = sorted(set(form) - _FORM_KEYS)
     if unknown:
         problems.append(f"Invalid keys: {', '.join(unknown)}")
-    mode = _mode(form.get("mode", [Mode.SCAN.value])[0], problems)
+    mode = _mode(form.get("mode", [None])[0], problems)
     chosen, offered = form.get("fields", []), form.get("offered", [])
     problems.extend(_unknown_fields(chosen))
     _raise(problems)
@@ -148,9 +160,9 @@ def wish_from_form(body: bytes) -> Wish:
 _FORM_KEYS = {"mode", "plan", "fields", "offered", "confirm_missing"}
 
 
-def _mode(text: str, problems: list[str]) -> Mode:
+def _mode(text: str | None, problems: list[str]) -> Mode:
     try:
-        return Mode(text)
+        return Mode.SCAN if text is None else Mode(text)
     except ValueError:
         problems.append("mode must be one of scan, refresh, reset")
         return Mode.SCAN

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _UNFORESEEN = "Something went wrong; the server's log says more."
 _RETRY_SECONDS = "5"
+_MOST_WARNINGS, _MOST_LETTERS = 4, 120  # browsers drop a cookie of more than 4 KB, message and all
 _UNFRAMED = {"Content-Security-Policy": "frame-ancestors 'none'", "X-Frame-Options": "DENY"}
 
 
@@ -53,10 +54,14 @@ class Call:
         return Response.html(body, status=status, headers=dict(_UNFRAMED))
 
     def flash(self, message: str, warnings: Iterable[str] = ()) -> None:
-        """Leave a message, and warnings, for the next page."""
+        """Leave a message, and warnings, for the next page: as many as a cookie surely holds."""
         self.datasette.add_message(self.request, message, self.datasette.INFO)
-        for warning in warnings:
-            self.datasette.add_message(self.request, sendable(warning), self.datasette.WARNING)
+        told = [str(sendable(warning)) for warning in warnings]
+        shortened = [text if len(text) <= _MOST_LETTERS else text[:_MOST_LETTERS] + "…" for text in told]
+        if len(shortened) > _MOST_WARNINGS:
+            shortened[_MOST_WARNINGS - 1 :] = [f"and {len(told) - _MOST_WARNINGS + 1} more warnings"]
+        for warning in shortened:
+            self.datasette.add_message(self.request, warning, self.datasette.WARNING)
 
     def answer(self, answer: Mapping[str, Any], status: int = 200) -> Response:
         return Response.json(answer, status=status)
@@ -83,7 +88,7 @@ async def _answer(datasette: Datasette, request: Request, handlers: Mapping[str,
     call = Call(datasette, request, b"", is_json(b"?", request.headers, is_post=is_post))
     try:
         if is_post:
-            body = await request.post_body()
+            body = await _body(request)
             call = Call(datasette, request, body, is_json(body, request.headers, is_post=True))
         handler = handlers.get("GET" if request.method == "HEAD" else request.method)
         return await (handler(call) if handler else _wrong_method(call, handlers))
@@ -98,6 +103,14 @@ async def _answer(datasette: Datasette, request: Request, handlers: Mapping[str,
     except Exception:  # the shell's one catch-all
         _log.exception("%s %s failed", request.method, request.path)
         return await error_response(call, _UnforeseenError(_UNFORESEEN))
+
+
+async def _body(request: Request) -> bytes:
+    try:
+        body: bytes = await request.post_body()
+    except AssertionError as error:  # so Datasette says that the client has gone
+        raise BadBody(["The request ended before its body did."]) from error
+    return body
 
 
 class _UnforeseenError(ResyncError):

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import pytest
-from datasette.app import Datasette
 from library import Library, epub
+from serving import actor_cookie, serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
-SECRET = "a secret of the tests"
 STATUS = ".row-mutation-status"
 SCAN = "a[role=menuitem]:has-text('Scan for new metadata')"
 
@@ -51,39 +42,14 @@ def shelf(book: Library) -> Library:
 @pytest.fixture
 def address(shelf: Library) -> Iterator[str]:
     """Serve the library with a real `datasette serve`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "datasette", "serve", shelf.path, "--root"]
-    log = Path(shelf.folder, "serve.log").open("wb")  # noqa: SIM115 - the server writes it
-    server = subprocess.Popen(
-        [*command, "-p", str(port), "--secret", SECRET], stdout=log, stderr=log, env=dict(os.environ)
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/-/versions.json")
+    with serving(shelf.path) as port:
         yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
-        log.close()
-
-
-def _wait_for(url: str) -> None:
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(url).close()
-        except URLError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError(url)
 
 
 def _page(browser: Any, address: str, **options: Any) -> Iterator[Any]:
     """Yield a page of root's; at its end no script may have failed."""
-    cookie = Datasette([], secret=SECRET).sign({"a": {"id": "root"}}, "actor")
     context = browser.new_context(base_url=address, **options)
-    context.add_cookies([{"name": "ds_actor", "value": cookie, "url": address}])
+    context.add_cookies([{"name": "ds_actor", "value": actor_cookie({"id": "root"}), "url": address}])
     page = context.new_page()
     page.set_default_timeout(10_000)
     failures: list[str] = []
@@ -139,6 +105,26 @@ def test_a_row_that_no_longer_fits_the_filter_goes(page: Any) -> None:
     wait_for_status(page, "Metadata scanned")
     assert page.query_selector("tr[data-row='1']") is None
     assert page.evaluate("document.activeElement.className") == "row-mutation-status"
+
+
+def test_a_row_that_was_edited_keeps_its_button(page: Any, shelf: Library) -> None:
+    page.goto("/library/books?_sort=id")
+    page.click("tr[data-row='1'] [data-row-action=edit]")
+    page.fill("dialog[open] [name=subtitle]", "Edited")
+    page.click("dialog[open] button:has-text('Save')")
+    page.wait_for_selector("tr[data-row='1']:has-text('Edited')")
+    page.click("tr[data-row='1'] [data-shisho-scan]")
+    wait_for_status(page, "Row 1: Metadata scanned")
+    assert shelf.book()["subtitle_source"] == "manual"
+
+
+def test_a_book_removed_from_the_table_leaves_no_message_behind(page: Any, shelf: Library) -> None:
+    shelf.remove(1)
+    page.goto("/library/books?_sort=id")
+    page.click("tr[data-row='1'] [data-shisho-scan]")
+    wait_for_status(page, "Book removed")
+    page.goto("/library/books")
+    assert "Book removed" not in page.inner_text("body")
 
 
 def test_a_book_that_is_gone_leads_to_its_table(page: Any, shelf: Library) -> None:

@@ -2,6 +2,7 @@
 // Without this script the menu's links lead to the confirm page, which does the same.
 
 const SCAN = "/-/resync?mode=scan";
+const LEAVE_MESSAGE = "?_message=1"; // for the next page, when this one's row is gone
 const LABEL = "Scan for new metadata";
 const ICON =
   '<svg class="row-inline-action-icon" aria-hidden="true" xmlns="http://www.w3.org/2000/svg" width="14" ' +
@@ -38,8 +39,8 @@ function message(answer) {
   return [said, ...answer.warnings, ...failed].join(". ");
 }
 
-async function scan(rowUrl) {
-  const response = await fetch(`${rowUrl}/-/resync?_message=1`, {
+async function scan(rowUrl, query = "") {
+  const response = await fetch(`${rowUrl}/-/resync${query}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json" },
     body: JSON.stringify({ mode: "scan" }),
@@ -108,7 +109,7 @@ function takeOverMenu() {
       event.preventDefault();
       closeMenu(link);
       withPending(link, async () => {
-        const answer = await scan(rowUrl);
+        const answer = await scan(rowUrl, LEAVE_MESSAGE);
         if (answer.deleted) {
           location.assign(rowUrl.slice(0, rowUrl.lastIndexOf("/")));
           return;
@@ -148,7 +149,8 @@ async function redrawTableRow(row, rowUrl) {
 }
 
 function addButton(row) {
-  const link = row.querySelector("td a[href]");
+  const links = [...row.querySelectorAll("td a[href]")];
+  const link = links.find((a) => new URL(a.href).pathname.endsWith(`/${row.dataset.row}`));
   if (!link || row.querySelector("[data-shisho-scan]")) return null;
   const rowUrl = link.href.split(/[?#]/)[0];
   const button = document.createElement("button");
@@ -178,9 +180,11 @@ function addButton(row) {
 
 function start() {
   takeOverMenu();
-  if (document.body.classList.contains("table")) {
-    for (const row of document.querySelectorAll("tr[data-row]")) addButton(row);
-  }
+  if (!document.body.classList.contains("table")) return;
+  const addButtons = () => document.querySelectorAll("tr[data-row]").forEach(addButton);
+  addButtons();
+  // Datasette draws a row anew when it was edited.
+  new MutationObserver(addButtons).observe(document.body, { childList: true, subtree: true });
 }
 
 start();

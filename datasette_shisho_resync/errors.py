@@ -13,6 +13,7 @@ ResyncError                 status 400, exit code 1
 │   └── LimitExceeded             larger than a setting allows
 ├── Conflict                409
 │   ├── RootUnavailable           the disk is not there, so nothing counts as missing
+│   ├── MassRemoval               so many records would go that somebody has to name the number
 │   ├── StalePlan                 something changed between preview and apply
 │   └── UndoConflict              fields were changed since the run
 """
@@ -100,6 +101,15 @@ class RootUnavailable(Conflict):
         super().__init__(message, root, would_remove)
         self.root = root
         self.would_remove = would_remove
+
+
+class MassRemoval(Conflict):
+    """`count` records of files would go, of `known` that their library has."""
+
+    def __init__(self, message: str, count: int, known: int) -> None:
+        super().__init__(message, count, known)
+        self.count = count
+        self.known = known
 
 
 class StalePlan(Conflict):

@@ -136,6 +136,38 @@ def test_vanished_files_stay_until_they_are_pruned(database: Path, media: Path) 
     assert rows(database, "select title from books") == [("One",)]
 
 
+@pytest.fixture
+def thinned(database: Path, media: Path) -> Path:
+    """A scanned folder of which six books are gone."""
+    for number in range(6):
+        (media / str(number)).mkdir()
+        build_epub(media / str(number) / "book.epub", title=f"Book {number}")
+    call(database, media)
+    for number in range(6):
+        (media / str(number) / "book.epub").unlink()
+    return media
+
+
+def test_a_prune_that_would_take_much_asks_for_its_number(database: Path, thinned: Path) -> None:
+    told = call(database, thinned, "--prune")
+    said = answer(database, thinned, "--prune", exit_code=1)
+
+    assert told.exit_code == 1
+    assert told.stderr == (
+        "Error: 6 records of the 8 files that the library 'Library' knows would be removed, because the "
+        "files are gone. If they shall go, say --confirm-removals 6.\n"
+    )
+    assert (said["status"], said["would_remove"], said["confirm"]) == (409, 6, {"confirm_removals": 6})
+    assert rows(database, "select count(*) from files") == [(8,)]
+    assert answer(database, thinned, "--prune", "--confirm-removals", 6)["removed"] == 6
+
+
+def test_a_dry_run_tells_of_the_number_to_confirm(database: Path, thinned: Path) -> None:
+    said = answer(database, thinned, "--prune", "--dry-run")
+
+    assert (said["removed"], said["warnings"][0][-25:]) == (6, "needs --confirm-removals 6."[-25:])
+
+
 def test_refresh_overwrites_what_a_person_set(database: Path, media: Path) -> None:
     call(database, media)
     with closing(sqlite3.connect(database)) as conn, conn:

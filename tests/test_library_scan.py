@@ -13,8 +13,9 @@ from builders.images import jpeg
 from builders.m4b import build_m4b, item
 from library import BY, Library, epub
 
-from datasette_shisho_resync.errors import BadRequest, UndoConflict
+from datasette_shisho_resync.errors import BadRequest, MassRemoval, UndoConflict
 from datasette_shisho_resync.library_scan import Grouping, Progress, ScanOptions, ScanReport, scan_library
+from datasette_shisho_resync.library_scan.loss import is_much
 from datasette_shisho_resync.model import Mode, Target
 from datasette_shisho_resync.store.schema import create_library, open_library
 
@@ -343,6 +344,46 @@ def test_vanished_files_stay_until_they_are_pruned(library: Library) -> None:
     assert len(library.rows("files")) == 2
     assert scan(library, prune=True).removed == 1
     assert [b["title"] for b in library.rows("books")] == ["Emma"]
+
+
+@pytest.fixture
+def thinned(library: Library) -> Library:
+    """A library that knew twenty files, of which six are gone."""
+    for number in range(20):
+        put(library, f"{number}/{number}.epub", epub(f"Book {number}"))
+    scan(library)
+    for number in range(6):
+        (library.root / f"{number}/{number}.epub").unlink()
+    return library
+
+
+@pytest.mark.parametrize("confirmed", [None, 5])
+def test_a_prune_that_would_take_much_stops_before_anything_is_written(
+    thinned: Library, confirmed: int | None
+) -> None:
+    put(thinned, "new/new.epub", epub("New"))
+    before = thinned.dump()
+    with pytest.raises(MassRemoval, match="6 records of the 20 files") as caught:
+        scan(thinned, prune=True, confirm_removals=confirmed)
+    assert (caught.value.count, caught.value.known) == (6, 20)
+    assert thinned.dump() == before
+
+
+def test_a_prune_that_was_confirmed_by_its_number_removes(thinned: Library) -> None:
+    assert scan(thinned, prune=True, confirm_removals=6).removed == 6
+
+
+def test_the_prune_of_few_records_needs_no_number(thinned: Library) -> None:
+    put(thinned, "5/5.epub", epub("Book 5"))
+    assert scan(thinned, prune=True).removed == 5
+
+
+@pytest.mark.parametrize(
+    ("count", "known", "much"),
+    [(5, 6, False), (6, 6, True), (6, 59, True), (6, 60, False), (100, 1000, False), (101, 1000, True)],
+)
+def test_more_than_five_and_more_than_a_tenth_is_much(count: int, known: int, much: bool) -> None:
+    assert is_much(count, known) is much
 
 
 def test_an_empty_mount_removes_nothing(library: Library) -> None:

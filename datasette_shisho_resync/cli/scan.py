@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..errors import UnreadableFile
+from ..errors import MassRemoval, UnreadableFile
 from ..files import checked_roots, shown
 from ..json_output import sendable
 from ..library_scan import Grouping, ScannedFile, ScanOptions, ScanReport, scan_library
@@ -45,6 +45,12 @@ Example:
 )
 @click.option("--prune", is_flag=True, help="Remove the records of files that are gone.")
 @click.option(
+    "--confirm-removals",
+    type=click.IntRange(1),
+    metavar="N",
+    help="N records may go; asked for when --prune would remove more than a tenth of a library.",
+)
+@click.option(
     "--group",
     type=click.Choice([grouping.value for grouping in Grouping]),
     help="folder: a folder is one book; auto: a folder may hold several.",
@@ -58,6 +64,7 @@ def command(
     dry_run: bool,
     workers: int | None,
     prune: bool,
+    confirm_removals: int | None,
     group: str | None,
     yes: bool,
 ) -> None:
@@ -74,10 +81,11 @@ def command(
         prune=prune,
         grouping=Grouping(group) if group else None,
         dry_run=dry_run,
+        confirm_removals=confirm_removals,
     )
     if asks:
         _ask(_scan(common, settings, replace(options, dry_run=True)), mode)
-    report = _scan(common, settings, options)
+    report = _confirmed_scan(common, settings, options)
     if common.as_json:
         write_json(report_to_json(report, dry_run=dry_run))
     else:
@@ -102,6 +110,19 @@ def _folders(paths: tuple[str, ...]) -> tuple[str, ...]:
         if not os.path.isdir(path):
             raise UnreadableFile(shown(path), "it is not a folder")
     return checked_roots(map(os.path.abspath, paths))
+
+
+def _confirmed_scan(common: Common, settings: Settings, options: ScanOptions) -> ScanReport:
+    """Scan; where much would be removed, ask first. Raises MassRemoval where nobody could answer."""
+    try:
+        return _scan(common, settings, options)
+    except MassRemoval as error:
+        if not confirmation.can_ask():
+            advice = f"If they shall go, say --confirm-removals {error.count}."
+            raise MassRemoval(f"{error.message} {advice}", error.count, error.known) from error
+        say(error.message, err=True)
+        confirmation.ask(f"Remove {counted(error.count, 'record')}?")
+        return _scan(common, settings, replace(options, confirm_removals=error.count))
 
 
 def _scan(common: Common, settings: Settings, options: ScanOptions) -> ScanReport:

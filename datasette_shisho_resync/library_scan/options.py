@@ -29,6 +29,7 @@ class ScanOptions:
     prune: bool = False
     grouping: Grouping | None = None
     dry_run: bool = False
+    confirm_removals: int | None = None  # so many records may go, however small the library is
 
 
 @dataclass(frozen=True, slots=True)

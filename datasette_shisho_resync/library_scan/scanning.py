@@ -9,16 +9,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from ..errors import BadRequest, ResyncError, UnreadableFile
+from ..errors import BadRequest, MassRemoval, ResyncError, UnreadableFile
 from ..files import respelled, shown
 from ..model import Mode, Target
 from ..resync import Ask, By, Service
 from ..settings import Settings
 from ..store.apply import keep_stat
 from ..store.library import (
+    KnownFile,
     LibraryRow,
     add_path,
     choose_library,
+    count_files,
     holds,
     is_own_library,
     load_libraries,
@@ -31,6 +33,7 @@ from ..workers import WorkerPool
 from .batch import BatchWriter
 from .importing import Importer
 from .job import Job
+from .loss import is_much, require_confirmed
 from .moves import Move, Mover
 from .options import Grouping, Progress, ScannedFile, ScanOptions, ScanReport
 from .survey import ImportUnit, Survey, roots_to_walk, survey
@@ -150,6 +153,8 @@ class Scan:
         self.tally.counts["unchanged"] += found.unchanged
         mover = Mover(self.conn, self.library, self.settings)
         moves = mover.taken_from(found)
+        if self.options.prune:
+            self._guard_against_loss(found.vanished)
         if moves:
             self.service.transaction(lambda: self._move(mover, moves))
         if found.retouched:
@@ -158,6 +163,26 @@ class Scan:
         if found.edited:
             self.service.transaction(lambda: touch_sidecars(self.conn, found.edited, found.started_ns))
         self._vanished(found)
+
+    def _guard_against_loss(self, vanished: Sequence[KnownFile]) -> None:
+        """Raise MassRemoval, before anything is written, when much would go unconfirmed; a dry run warns."""
+        known = count_files(self.conn, self.library.id)
+        if not is_much(len(vanished), known):
+            return
+        count = len({pk for row in vanished for pk in self._files_to_go(row)})
+        try:
+            require_confirmed(self.library.name, count, known, self.options.confirm_removals)
+        except MassRemoval as error:
+            if not self.options.dry_run:
+                raise
+            self.tally.warnings.append(f"{error.message} It needs --confirm-removals {count}.")
+
+    def _files_to_go(self, row: KnownFile) -> list[int]:
+        try:
+            plan = self.service.preview(Ask(Target("files", row.id), Mode.SCAN)).plan
+        except ResyncError:
+            return []  # it stays, and is reported when its turn comes
+        return [c.pk for c in plan.removals if c.table == "files"]
 
     def _move(self, mover: Mover, moves: Sequence[Move]) -> None:
         self.job.start()

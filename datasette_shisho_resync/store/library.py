@@ -115,6 +115,11 @@ def known_files(conn: sqlite3.Connection, library_id: int, folder: str) -> Itera
         yield KnownFile(row[0], int(row[1]), row[2], row[3], row[4] or "", row[5] or 0, row[6])
 
 
+def count_files(conn: sqlite3.Connection, library_id: int) -> int:
+    count: int = conn.execute("select count(*) from files where library_id = ?", (library_id,)).fetchone()[0]
+    return count
+
+
 def find_book(conn: sqlite3.Connection, library_id: int, path: str) -> int | None:
     row = conn.execute(
         "select id from books where filepath = cast(? as text) and library_id = ?",

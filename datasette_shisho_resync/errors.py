@@ -13,6 +13,7 @@ ResyncError                 status 400, exit code 1
 │   └── LimitExceeded             larger than a setting allows
 ├── Conflict                409
 │   ├── RootUnavailable           the disk is not there, so nothing counts as missing
+│   ├── JobRunning                a database has one job at a time
 │   ├── MassRemoval               so many records would go that somebody has to name the number
 │   ├── StalePlan                 something changed between preview and apply
 │   └── UndoConflict              fields were changed since the run
@@ -101,6 +102,14 @@ class RootUnavailable(Conflict):
         super().__init__(message, root, would_remove)
         self.root = root
         self.would_remove = would_remove
+
+
+class JobRunning(Conflict):
+    """`job` is the id of the one that runs, None while it has written nothing yet."""
+
+    def __init__(self, message: str, job: int | None) -> None:
+        super().__init__(message, job)
+        self.job = job
 
 
 class MassRemoval(Conflict):

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .decide import change_to_json
-from .errors import MassRemoval, ResyncError, RootUnavailable, StalePlan, UndoConflict
+from .errors import JobRunning, MassRemoval, ResyncError, RootUnavailable, StalePlan, UndoConflict
 from .files import shown
 from .model import Outcome, Plan
 from .resync import Undone
@@ -107,6 +107,8 @@ def message_to_json(message: str, status: int) -> dict[str, Any]:
 def _details(error: ResyncError) -> dict[str, Any]:
     if isinstance(error, RootUnavailable):
         return {"root": error.root, "would_remove": error.would_remove}
+    if isinstance(error, JobRunning):
+        return {"job": error.job}
     if isinstance(error, MassRemoval):
         return {
             "would_remove": error.count,

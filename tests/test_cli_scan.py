@@ -154,7 +154,7 @@ def test_a_prune_that_would_take_much_asks_for_its_number(database: Path, thinne
 
     assert told.exit_code == 1
     assert told.stderr == (
-        "Error: 6 records of the 8 files that the library 'Library' knows would be removed, because the "
+        "Error: 6 records of the 8 files that 'Library' knows would be removed, because the "
         "files are gone. If they shall go, say --confirm-removals 6.\n"
     )
     assert (said["status"], said["would_remove"], said["confirm"]) == (409, 6, {"confirm_removals": 6})

@@ -13,7 +13,7 @@ from builders.images import jpeg
 from builders.m4b import build_m4b, item
 from library import BY, Library, epub
 
-from datasette_shisho_resync.errors import BadRequest, MassRemoval, UndoConflict
+from datasette_shisho_resync.errors import BadRequest, JobRunning, MassRemoval, UndoConflict
 from datasette_shisho_resync.library_scan import Grouping, Progress, ScanOptions, ScanReport, scan_library
 from datasette_shisho_resync.library_scan.loss import is_much
 from datasette_shisho_resync.model import Mode, Target
@@ -623,6 +623,34 @@ def test_a_scan_that_breaks_off_says_so_in_its_job(library: Library) -> None:
         scan(library, progress=fail)
     assert [j["state"] for j in library.rows("resync_jobs")] == ["failed"]
     assert len(library.rows("books")) == len(library.rows("books_fts"))
+
+
+def test_a_job_whose_process_died_is_interrupted_at_the_next_start(library: Library) -> None:
+    library.with_history()
+    library.add("resync_jobs", kind="scan", state="running", started_at="2026-01-01 00:00:00+00:00")
+    scan(library)
+    [job] = library.rows("resync_jobs")
+    assert (job["state"], bool(job["finished_at"])) == ("interrupted", True)
+
+
+def test_one_job_runs_on_a_database_at_a_time(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    refusals = []
+
+    def scan_too(progress: Progress) -> None:
+        library.conn.execute("commit")
+        with pytest.raises(JobRunning, match="Job 1 is running") as caught:
+            scan(library)
+        refusals.append(caught.value.job)
+        library.conn.execute("begin immediate")
+
+    def when_reading(progress: Progress) -> None:
+        if progress.stage == "Reading":
+            scan_too(progress)
+
+    scan(library, progress=when_reading)
+    assert refusals == [1]
+    assert [j["state"] for j in library.rows("resync_jobs")] == ["done"]
 
 
 def test_a_file_that_is_all_extension_is_no_book(library: Library) -> None:

@@ -11,6 +11,7 @@ from datasette.plugins import pm
 
 from ..files import shown
 from ..hooks import load_extensions
+from ..library_scan.alone import mark_dead_jobs
 from ..resync import Service
 from ..resync.roots import with_default_roots
 from ..settings import Settings
@@ -59,6 +60,7 @@ def session_on(
             yield session
             return
         service.recover()
+        mark_dead_jobs(service)
         try:
             yield session
         finally:

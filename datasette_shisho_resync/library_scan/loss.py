@@ -1,8 +1,12 @@
-"""The guard against mass loss: how many records may go before somebody has to name the number. Pure."""
+"""The guard against mass loss: how many records may go before somebody has to name the number."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping
+
 from ..errors import MassRemoval
+from ..store.library import count_files, load_libraries
 from ..value_text import counted
 
 _FEW = 5  # so many may always go: a tenth of a very small library is less than one book
@@ -14,14 +18,21 @@ def is_much(count: int, known: int) -> bool:
     return count > max(_FEW, known // _SHARE)
 
 
-def require_confirmed(library: str, count: int, known: int, confirmed: int | None) -> None:
-    """Raise MassRemoval when much would go and nobody said that so many may."""
-    if is_much(count, known) and (confirmed is None or count > confirmed):
-        raise MassRemoval(mass_removal_text(library, count, known), count, known)
+def require_confirmed(conn: sqlite3.Connection, counts: Mapping[int, int], confirmed: int | None) -> None:
+    """Raise MassRemoval when much would go and nobody said that so many may.
 
-
-def mass_removal_text(library: str, count: int, known: int) -> str:
-    return (
-        f"{counted(count, 'record')} of the {counted(known, 'file')} that the library {library!r} knows "
-        "would be removed, because the files are gone."
+    `counts`: how many records of files would go, by library id.
+    """
+    known = {library: count_files(conn, library) for library in counts}
+    much = [library for library, count in counts.items() if is_much(count, known[library])]
+    count = sum(counts[library] for library in much)
+    if not much or (confirmed is not None and count <= confirmed):
+        return
+    names = ", ".join(repr(row.name) for row in load_libraries(conn) if row.id in much)
+    total = sum(known[library] for library in much)
+    raise MassRemoval(
+        f"{counted(count, 'record')} of the {counted(total, 'file')} that {names} knows would be removed, "
+        "because the files are gone.",
+        count,
+        total,
     )

@@ -30,6 +30,7 @@ from ..store.library import (
 from ..store.pending import touch_sidecars
 from ..store.schema import exact_text, rare_checkpoints
 from ..workers import WorkerPool
+from .alone import only_job
 from .batch import BatchWriter
 from .importing import Importer
 from .job import Job
@@ -166,12 +167,11 @@ class Scan:
 
     def _guard_against_loss(self, vanished: Sequence[KnownFile]) -> None:
         """Raise MassRemoval, before anything is written, when much would go unconfirmed; a dry run warns."""
-        known = count_files(self.conn, self.library.id)
-        if not is_much(len(vanished), known):
+        if not is_much(len(vanished), count_files(self.conn, self.library.id)):
             return
         count = len({pk for row in vanished for pk in self._files_to_go(row)})
         try:
-            require_confirmed(self.library.name, count, known, self.options.confirm_removals)
+            require_confirmed(self.conn, {self.library.id: count}, self.options.confirm_removals)
         except MassRemoval as error:
             if not self.options.dry_run:
                 raise
@@ -277,8 +277,10 @@ def scan_library(
 ) -> ScanReport:
     """Bring a library up to date with its folders.
 
-    Raises ResyncError when nothing could be done at all; what fails for one file is in the report.
+    Raises JobRunning, or another ResyncError when nothing could be done at all; what fails for one file
+    is in the report.
     """
     service = Service(conn, database, settings, pool, writes_files=not options.dry_run)
     scan = Scan(service, pool, options, Job(service, options.mode, by), progress, pool.file_types)
-    return scan.run()
+    with service.translated(), only_job(service):
+        return scan.run()

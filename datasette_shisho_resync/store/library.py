@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 from ..errors import BadRequest
 from .schema import LibrarySchema, sql_text
 from .times import now
+
+_CHUNK = 1000  # rows asked for at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,22 @@ def known_files(conn: sqlite3.Connection, library_id: int, folder: str) -> Itera
 def count_files(conn: sqlite3.Connection, library_id: int) -> int:
     count: int = conn.execute("select count(*) from files where library_id = ?", (library_id,)).fetchone()[0]
     return count
+
+
+def selected_files(
+    conn: sqlite3.Connection, table: str, pks: Sequence[int]
+) -> Iterator[tuple[int, int, str]]:
+    """Yield (row's id, library id, path) for each file that a run on one of these rows is about."""
+    column, condition = ("id", "1") if table == "files" else ("book_id", "file_role = 'main'")
+    for start in range(0, len(pks), _CHUNK):
+        yield from conn.execute(
+            f"""
+            select {column}, library_id, filepath
+            from files
+            where {column} in (select value from json_each(?)) and {condition}
+            """,
+            (json.dumps(list(pks[start : start + _CHUNK])),),
+        )
 
 
 def find_book(conn: sqlite3.Connection, library_id: int, path: str) -> int | None:

@@ -25,6 +25,7 @@ HISTORY_TABLES: Mapping[str, str] = {
     removed integer not null default 0,
     failed integer not null default 0,
     skipped integer not null default 0,
+    would_remove integer not null default 0,
     errors text not null default '[]'
 """,
     "resync_runs": """

@@ -1,0 +1,81 @@
+"""The rows of `resync_jobs`: how far a job is, which one runs, and those whose process is no more."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import UnknownRow
+from .times import now
+
+RUNNING = "running"
+_COUNTS = ("total", "done", "imported", "changed", "unchanged", "moved", "removed", "failed", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as its row tells of it; `kind` is `scan`, or the table whose rows are resynced. `counts` by
+    column; `errors` as `{"table", "pk", "path", "error"}`, the first ones only; `would_remove`: the files
+    whose records it left, because they were too many."""
+
+    id: int
+    kind: str
+    state: str
+    mode: str | None
+    actor: str | None
+    started_at: str
+    finished_at: str | None
+    would_remove: int
+    errors: tuple[Mapping[str, Any], ...]
+    counts: Mapping[str, int]
+
+    @property
+    def is_running(self) -> bool:
+        return self.state == RUNNING
+
+
+def load_job(conn: sqlite3.Connection, job_id: int) -> JobRecord:
+    """Raises `UnknownRow`."""
+    row = conn.execute(
+        f"""
+        select id, kind, state, mode, actor, started_at, finished_at, would_remove, errors,
+            {", ".join(_COUNTS)}
+        from resync_jobs
+        where id = ?
+        """,
+        (job_id,),
+    ).fetchone()
+    if row is None:
+        raise UnknownRow(f"There is no job {job_id}.")
+    told: dict[str, Any] = dict(row)
+    counts = {name: told.pop(name) for name in _COUNTS}
+    return JobRecord(**{**told, "errors": tuple(json.loads(told["errors"])), "counts": counts})
+
+
+def running_job(conn: sqlite3.Connection) -> int | None:
+    """Return the newest job that says it runs; whether its process lives is not known here."""
+    row = conn.execute(
+        "select id from resync_jobs where state = ? order by id desc limit 1", (RUNNING,)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def interrupt_jobs(conn: sqlite3.Connection) -> None:
+    """Mark the jobs that say they run; for whoever knows that none of them can."""
+    conn.execute(
+        "update resync_jobs set state = 'interrupted', finished_at = ? where state = ?", (now(), RUNNING)
+    )
+
+
+def note_progress(
+    conn: sqlite3.Connection, job_id: int, counts: Mapping[str, int], errors: Sequence[Any]
+) -> None:
+    """Say in a job's row how far it is; `counts` are columns."""
+    assignments = "".join(f", {name} = ?" for name in counts)
+    conn.execute(
+        f"update resync_jobs set errors = ?{assignments} where id = ?",
+        (json.dumps(errors), *counts.values(), job_id),
+    )

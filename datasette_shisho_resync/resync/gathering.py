@@ -121,6 +121,10 @@ class Gathering:
     errors: list[ResyncError] = field(default_factory=list)
     gone: set[int] = field(default_factory=set)
 
+    def requests(self) -> list[ReadRequest]:
+        """Return what will be read first."""
+        return read_requests(self.ask.mode, self.brief, self._wanted(), self.settings)
+
     def run(self) -> Gathered:
         self._read(self._wanted())
         is_bare = all(f.id in self.gone for f in self.brief.files if f.is_main)

@@ -73,10 +73,14 @@ class Service:
             gathered = self.gather(ask)
             return plan_run(self.conn, self.schema, ask, gathered, self.settings, with_echoes=True)
 
-    def run(self, ask: Ask, by: By) -> Outcome:
-        """Do a run: one transaction, then the files. Raises what `apply_run` raises."""
+    def run(self, ask: Ask, by: By, check: Callable[[Gathered], None] = lambda gathered: None) -> Outcome:
+        """Do a run: one transaction, then the files. Raises what `apply_run` raises.
+
+        `check` sees what was found before it is applied, and may raise.
+        """
         for _ in range(_TRIES):
             gathered = self.gather(ask)
+            check(gathered)
             try:
                 applied = self.transaction(partial(self._apply, ask, gathered, by))
             except GroundMoved:

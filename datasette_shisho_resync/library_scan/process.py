@@ -1,0 +1,102 @@
+"""The process of a job, as seen by whoever ordered it."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+from ..errors import ResyncError
+from ..workers.channel import Channel
+from .child import CANCEL, Begun, JobOrder, Refused, RowDone
+
+_START_SECONDS = 120.0
+_PROGRAM = f"import sys; sys.path[:] = sys.argv[1:]; from {__package__}.child import main; main()"
+
+
+class JobProcess:
+    """A child process that does one order. `begin`, then `follow`, are for one thread; the rest for any."""
+
+    def __init__(self, order: JobOrder) -> None:
+        """Raises ResyncError when no process can be started."""
+        self._here, there = socket.socketpair()
+        try:
+            with there:
+                self._process = _start(there)
+        except OSError as error:
+            self._here.close()
+            raise ResyncError(f"The job could not be started: {error.strerror}.") from error
+        self._channel = Channel(self._here.fileno())
+        with suppress(OSError):  # the end is noticed when it should answer
+            self._channel.send(pickle.dumps(order, pickle.HIGHEST_PROTOCOL))
+
+    def begin(self) -> int:
+        """Return the job's id as soon as it runs. Raises the ResyncError that it is refused with."""
+        try:
+            message = pickle.loads(self._channel.receive(_START_SECONDS))
+        except (EOFError, OSError) as error:  # TimeoutError is one
+            self.stop(0.0)
+            raise ResyncError("The job could not be started: its process ended.") from error
+        if isinstance(message, Refused):
+            self.stop(_START_SECONDS)
+            raise message.error
+        assert isinstance(message, Begun)
+        return message.job
+
+    def follow(self) -> Iterator[RowDone]:
+        """Yield what the job changes, until its process has ended."""
+        with suppress(EOFError, OSError):
+            while True:
+                message = pickle.loads(self._channel.receive())
+                if isinstance(message, RowDone):
+                    yield message
+        self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def cancel(self) -> None:
+        """Ask the job to end where it is; what was done stays."""
+        with suppress(OSError):
+            self._channel.send(CANCEL)
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether the process ended within this time."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def stop(self, seconds: float) -> None:
+        """End the process: in its own way within `seconds`, else at once."""
+        with suppress(OSError):
+            self._here.shutdown(socket.SHUT_WR)
+        if not self.wait(seconds):
+            self._process.kill()
+            self._process.wait()
+
+    def close(self) -> None:
+        """Give back what the ended process held here."""
+        self._here.close()
+
+
+def _start(connection: socket.socket) -> subprocess.Popen[bytes]:
+    if not sys.executable:
+        raise OSError(0, "the Python interpreter is not known")
+    # File names must be decoded there as they are here, and modules found in the same places.
+    options = ["-X", "utf8"] if sys.flags.utf8_mode else []
+    paths = [path for path in sys.path if isinstance(path, str)]
+    return subprocess.Popen(
+        [sys.executable, *options, "-c", _PROGRAM, *paths],
+        stdin=connection.fileno(),
+        stdout=subprocess.DEVNULL,
+    )

@@ -35,9 +35,10 @@ def shisho_parsers() -> Mapping[str, Parser]:
 
 @hookimpl
 def register_routes() -> list[tuple[str, Any]]:
+    from .jobs.routes import job_routes
     from .web.routes import routes
 
-    return routes()
+    return [*routes(), *job_routes()]
 
 
 @hookimpl
@@ -94,6 +95,13 @@ def row_actions(datasette: Datasette, actor: Any, database: str, table: str, row
     from .web.actions import row_items
 
     return lambda: row_items(datasette, actor, database, table, row)
+
+
+@hookimpl
+def table_actions(datasette: Datasette, actor: Any, database: str, table: str, request: Any) -> Any:
+    from .jobs.actions import table_items
+
+    return lambda: table_items(datasette, actor, database, table, request)
 
 
 @hookimpl

@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from ..errors import ResyncError
-from ..model import Mode, Outcome, Target
+from ..model import Outcome
 from ..resync import By, Service
 from ..settings import Settings
 from ..store.schema import open_library
@@ -24,6 +24,7 @@ from ..workers import WorkerPool
 from ..workers.channel import Channel
 from ..workers.extensions import Extensions
 from .alone import only_job
+from .done import RowDone, row_done
 from .foresight import require_little_loss
 from .reading_ahead import ReadingAhead
 from .rows import RowsJob, RowsOrder
@@ -31,7 +32,6 @@ from .rows import RowsJob, RowsOrder
 CANCEL = b"cancel"
 _LOOK_SECONDS = 5.0  # how long who ordered the job is kept waiting
 _NICENESS = 10
-_TABLES = ("books", "files")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +54,6 @@ class Begun:
 @dataclass(frozen=True, slots=True)
 class Refused:
     error: ResyncError
-
-
-@dataclass(frozen=True, slots=True)
-class RowDone:
-    """A run that changed something; `rows` are the books and files, (table, id), that are still there."""
-
-    target: Target
-    mode: Mode
-    run_id: int
-    rows: tuple[tuple[str, int], ...]
 
 
 @dataclass(slots=True)
@@ -120,16 +110,8 @@ def _work(order: JobOrder, parent: Parent) -> None:
 
 def _teller(parent: Parent) -> Callable[[Outcome], None]:
     def tell(outcome: Outcome) -> None:
-        if outcome.run_id is not None:
-            parent.tell(
-                RowDone(outcome.plan.target, outcome.plan.mode, outcome.run_id, changed_rows(outcome))
-            )
+        done = row_done(outcome)
+        if done is not None:
+            parent.tell(done)
 
     return tell
-
-
-def changed_rows(outcome: Outcome) -> tuple[tuple[str, int], ...]:
-    """Return the books and files that a run changed and that are still there."""
-    gone = {(c.table, c.pk) for c in outcome.plan.removals}
-    rows = dict.fromkeys((c.table, c.pk) for c in outcome.plan.changes if c.table in _TABLES)
-    return tuple(row for row in rows if row not in gone)

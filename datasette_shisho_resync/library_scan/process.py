@@ -11,7 +11,8 @@ from contextlib import suppress
 
 from ..errors import ResyncError
 from ..workers.channel import Channel
-from .child import CANCEL, Begun, JobOrder, Refused, RowDone
+from .child import CANCEL, Begun, JobOrder, Refused
+from .done import RowDone
 
 _START_SECONDS = 120.0
 _PROGRAM = f"import sys; sys.path[:] = sys.argv[1:]; from {__package__}.child import main; main()"
@@ -30,6 +31,7 @@ class JobProcess:
             self._here.close()
             raise ResyncError(f"The job could not be started: {error.strerror}.") from error
         self._channel = Channel(self._here.fileno())
+        self.job: int | None = None
         with suppress(OSError):  # the end is noticed when it should answer
             self._channel.send(pickle.dumps(order, pickle.HIGHEST_PROTOCOL))
 
@@ -39,11 +41,14 @@ class JobProcess:
             message = pickle.loads(self._channel.receive(_START_SECONDS))
         except (EOFError, OSError) as error:  # TimeoutError is one
             self.stop(0.0)
+            self.close()
             raise ResyncError("The job could not be started: its process ended.") from error
         if isinstance(message, Refused):
             self.stop(_START_SECONDS)
+            self.close()
             raise message.error
         assert isinstance(message, Begun)
+        self.job = message.job
         return message.job
 
     def follow(self) -> Iterator[RowDone]:

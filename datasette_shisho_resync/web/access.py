@@ -108,6 +108,14 @@ def may_touch(settings: Settings, actor: Actor, library_id: int, name: str) -> b
     return all(actor_matches_allow(actor, block) for block in blocks)
 
 
+async def open_libraries(library: WebLibrary, actor: Actor) -> frozenset[int] | None:
+    """Return the ids of the libraries that the actor may touch, None for all."""
+    if not library.settings.library_access:
+        return None
+    found = await library.read(lambda conn, schema: load_libraries(conn))
+    return frozenset(row.id for row in found if may_touch(library.settings, actor, row.id, row.name))
+
+
 async def require_every_library(library: WebLibrary, actor: Actor) -> None:
     """Raises Forbidden for an actor who must not learn that a row does not exist."""
     if not library.settings.library_access:

@@ -29,9 +29,12 @@ async def row_items(
     datasette: Datasette, actor: Actor, database: str, table: str, row: Any
 ) -> list[dict[str, Any]]:
     """Return the row's actions that the actor may take; they are links, and work without JavaScript."""
-    library = _library(datasette, database)
+    library = library_of(datasette, database)
     if library is None:
         return []
+    if table == "resync_jobs":
+        href = f"{datasette.urls.database(database)}/-/resync/jobs/{row['id']}"
+        return [_item(href, "Show this job", "How far it is, what failed, and a button to stop it.")]
     if table == "resync_runs":
         return await _run_items(library, actor, row)
     if table not in TABLES:
@@ -65,7 +68,7 @@ async def _run_items(library: WebLibrary, actor: Actor, row: Any) -> list[dict[s
     return [_item(href, UNDO, "Put back every value that this run changed, and every row that it removed.")]
 
 
-def _library(datasette: Datasette, database: str) -> WebLibrary | None:
+def library_of(datasette: Datasette, database: str) -> WebLibrary | None:
     """Return the database if it may be a library."""
     state = started_state(datasette)
     if state is None or database in state.others:
@@ -88,7 +91,7 @@ async def row_panel(
     datasette: Datasette, request: Request, database: str, table: str, row: Any
 ) -> str | None:
     """Return the panel of a book or file: cover, files, where each field comes from, the last run."""
-    library = _library(datasette, database)
+    library = library_of(datasette, database)
     if library is None or table not in TABLES:
         return None
     rights = await rights_on(datasette, request.actor, database, table)
@@ -107,7 +110,7 @@ async def scripts(
     """Return the module that scans with one click, on pages where the actor may."""
     if request is None or database is None or table not in TABLES or view not in ("row", "table"):
         return []
-    library = _library(datasette, database)
+    library = library_of(datasette, database)
     if library is None or not library.db.is_mutable:
         return []
     rights = await rights_on(datasette, request.actor, database, table)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -63,27 +63,35 @@ def wish_from_query(query: Mapping[str, str]) -> Wish:
 
 def wish_from_json(body: bytes) -> Wish:
     """Raises BadBody naming everything that is wrong."""
+    data = read_keys(body, _KEYS)
+    mode, fields = mode_and_fields(data)
+    return Wish(mode, bool(data.get("dry_run")), fields, data.get("plan"), bool(data.get("confirm_missing")))
+
+
+def read_keys(body: bytes, keys: Keys) -> dict[str, Any]:
+    """Return a JSON body that has none but these keys. Raises BadBody naming everything that is wrong."""
     data = _object(body)
     problems: list[str] = []
-    unknown = [key for key in data if key not in _KEYS]
+    unknown = [key for key in data if key not in keys]
     if unknown:
         problems.append(f"Invalid keys: {', '.join(sorted(unknown))}")
-    for key, (is_right, kind) in _KEYS.items():
+    for key, (is_right, kind) in keys.items():
         if key in data and not is_right(data[key]):
             problems.append(f"{key} must be {kind}")
     _raise(problems)
+    return data
+
+
+def mode_and_fields(data: Mapping[str, Any]) -> tuple[Mode, tuple[str, ...] | None]:
+    """Return what a body says about mode and fields. Raises BadBody."""
+    problems: list[str] = []
     mode = _mode(data.get("mode"), problems)
     if data.get("refresh") and data.get("mode") not in (None, Mode.REFRESH.value):
         problems.append("refresh and mode contradict each other")
     problems.extend(_unknown_fields(data.get("fields") or ()))
     _raise(problems)
-    return Wish(
-        Mode.REFRESH if data.get("refresh") else mode,
-        bool(data.get("dry_run")),
-        None if data.get("fields") is None else tuple(data["fields"]),
-        data.get("plan"),
-        bool(data.get("confirm_missing")),
-    )
+    fields = None if data.get("fields") is None else tuple(data["fields"])
+    return Mode.REFRESH if data.get("refresh") else mode, fields
 
 
 def require_empty(body: bytes) -> None:
@@ -127,11 +135,20 @@ def _is_name_list(value: object) -> bool:
     return value is None or (isinstance(value, list) and all(isinstance(name, str) for name in value))
 
 
-_KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+Keys = Mapping[str, tuple[Callable[[object], bool], str]]  # what a key's value must be, and how to say so
+MODE_AND_FIELDS: Keys = {
     "mode": (_is_text, "one of scan, refresh, reset"),
     "refresh": (_is_switch, "true or false"),
-    "dry_run": (_is_switch, "true or false"),
     "fields": (_is_name_list, "a list of field names"),
+}
+TEXT, COUNT = (_is_text, "a text"), (_is_count, "a whole number")
+_KEYS: Keys = {
+    **MODE_AND_FIELDS,
+    "dry_run": (_is_switch, "true or false"),
     "plan": (_is_text, "the digest of a plan"),
     "confirm_missing": (_is_switch, "true or false"),
 }
@@ -139,14 +156,8 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
 
 def wish_from_form(body: bytes) -> Wish:
     """Read the confirm page's form: one with every offered field chosen is a whole run. Raises BadBody."""
-    try:
-        form = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=1000)
-    except ValueError as error:
-        raise BadBody(["Invalid form"]) from error
+    form = read_form(body, _FORM_KEYS)
     problems: list[str] = []
-    unknown = sorted(set(form) - _FORM_KEYS)
-    if unknown:
-        problems.append(f"Invalid keys: {', '.join(unknown)}")
     mode = _mode(form.get("mode", [None])[0], problems)
     chosen, offered = form.get("fields", []), form.get("offered", [])
     problems.extend(_unknown_fields(chosen))
@@ -155,6 +166,17 @@ def wish_from_form(body: bytes) -> Wish:
     digest = form.get("plan", [""])[0] or None
     confirm_missing = form.get("confirm_missing", [""])[0] == "1"
     return Wish(mode, False, None if is_whole else tuple(chosen), digest, confirm_missing)
+
+
+def read_form(body: bytes, keys: Collection[str]) -> dict[str, list[str]]:
+    """Return the fields of a form that has none but these keys. Raises BadBody."""
+    try:
+        form = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=1000)
+    except ValueError as error:
+        raise BadBody(["Invalid form"]) from error
+    unknown = sorted(set(form) - set(keys))
+    _raise([f"Invalid keys: {', '.join(unknown)}"] if unknown else [])
+    return form
 
 
 _FORM_KEYS = {"mode", "plan", "fields", "offered", "confirm_missing"}

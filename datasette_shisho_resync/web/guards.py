@@ -82,7 +82,7 @@ async def protect_history(datasette: Datasette, actor: Actor, action: str) -> Pe
     if _among_books.get():
         return _denial(list(datasette.databases), "this page shows no history")
     with _asked(among_books=True):
-        closed = [name for name in _libraries(datasette) if not await _may_look(datasette, actor, name)]
+        closed = [name for name in _libraries(datasette) if not await may_look(datasette, actor, name)]
     return _denial(closed, _NEEDED) if closed else None
 
 
@@ -103,7 +103,7 @@ def _denial(databases: list[str], reason: str) -> PermissionSQL:
     )
 
 
-async def _may_look(datasette: Datasette, actor: Actor, database: str) -> bool:
+async def may_look(datasette: Datasette, actor: Actor, database: str) -> bool:
     """Tell whether the actor may see what runs did; with closed libraries among them, only root may."""
     if datasette.root_enabled and actor and actor.get("id") == "root":
         return True  # asked for nearly every page, so without a look at the rules

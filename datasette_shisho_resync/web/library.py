@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DatabaseBusy, FileRefused, ReadOnlyDatabase, StalePlan, UnknownRow
+from ..library_scan.alone import mark_dead_jobs
 from ..model import Brief, Outcome, Target
 from ..provenance import our_own_write
 from ..resync import (
@@ -37,6 +38,7 @@ from ..resync.undoing import load_undo
 from ..settings import Settings
 from ..store.evidence import KnownBelow
 from ..store.history import Run, load_run
+from ..store.jobs import JobRecord, load_job, running_job
 from ..store.pending import load_pending, remove_pending
 from ..store.schema import LibrarySchema, exact_text, open_library, translate
 from .state import WebState
@@ -107,6 +109,14 @@ class WebLibrary:
             return load_run(conn, run_id)
 
         return await self.read(load)
+
+    async def job(self, job_id: int) -> JobRecord:
+        """Return a job as it is now. Raises UnknownRow."""
+        record = await self.read(_job_loader(job_id))
+        if record.is_running:
+            await self.mark_dead_jobs()
+            record = await self.read(_job_loader(job_id))
+        return record
 
     async def check_undo(self, run_id: int) -> None:
         """Return if the run can be undone now. Raises Conflict, UndoConflict."""
@@ -232,12 +242,31 @@ class WebLibrary:
             if self.name in self.state.recovered:
                 return
             if await self.read(_has_pending):
-                await self.in_thread(self._write_pending)
+                await self.in_thread(self._with_service, Service.recover)
             self.state.recovered.add(self.name)
 
-    def _write_pending(self) -> None:
+    async def mark_dead_jobs(self) -> None:
+        """Say of jobs whose process is no more that they were interrupted."""
+        if self.db.is_mutable and self.db.path is not None and await self.read(_says_running):
+            await self.in_thread(self._with_service, mark_dead_jobs)
+
+    def _with_service(self, work: Callable[[Service], None]) -> None:
+        """Run `work` on a connection of its own."""
         with closing(open_library(str(self.db.path))) as conn:
-            Service(conn, self.name, self.settings, self.state.pool).recover()
+            work(Service(conn, self.name, self.settings, self.state.pool))
+
+
+def _job_loader(job_id: int) -> Callable[[sqlite3.Connection, LibrarySchema], JobRecord]:
+    def load(conn: sqlite3.Connection, schema: LibrarySchema) -> JobRecord:
+        if not schema.has_history:
+            raise UnknownRow(f"There is no job {job_id}.")
+        return load_job(conn, job_id)
+
+    return load
+
+
+def _says_running(conn: sqlite3.Connection, schema: LibrarySchema) -> bool:
+    return schema.has_history and running_job(conn) is not None
 
 
 def _has_pending(conn: sqlite3.Connection, schema: LibrarySchema) -> bool:

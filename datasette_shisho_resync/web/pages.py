@@ -63,8 +63,8 @@ def confirm_page(
     notice: str | None,
 ) -> dict[str, Any]:
     target = plan.target
-    rows = [_change(library, brief, change, visible) for change in plan.changes if _is_field(change)]
-    kept = [_change(library, brief, change, visible) for change in plan.kept]
+    rows = [shown_change(library, brief, change, visible) for change in plan.changes if is_field(change)]
+    kept = [shown_change(library, brief, change, visible) for change in plan.kept]
     groups = _groups(rows)
     return {
         **place_context(library, target.table, target.pk),
@@ -95,11 +95,13 @@ def _sentence(mode: Mode, table: str, pk: int) -> str:
     return f"Reads {files} again and {mode_in_words(mode)}."
 
 
-def _is_field(change: Change) -> bool:
+def is_field(change: Change) -> bool:
     return change.field in BY_NAME
 
 
-def _change(library: WebLibrary, brief: Brief, change: Change, visible: frozenset[str]) -> dict[str, Any]:
+def shown_change(
+    library: WebLibrary, brief: Brief, change: Change, visible: frozenset[str]
+) -> dict[str, Any]:
     field = BY_NAME[change.field]
     is_hidden = change.table not in visible
     old = None if is_hidden or isinstance(change.old, RowImage) else change.old
@@ -110,7 +112,7 @@ def _change(library: WebLibrary, brief: Brief, change: Change, visible: frozense
         "label": field.label,
         "row": row_name(change.table, change.pk),
         "is_hidden": is_hidden,
-        "is_lost": change.old_source == MANUAL and _has_value(change),
+        "is_lost": is_lost(change),
         "old": old_cell,
         "old_source": source_in_words(change.old_source),
         "old_cover_url": _cover_url(library, brief, change) if old_cell.kind == "cover" else None,
@@ -120,8 +122,10 @@ def _change(library: WebLibrary, brief: Brief, change: Change, visible: frozense
     }
 
 
-def _has_value(change: Change) -> bool:
-    return not isinstance(change.old, RowImage) and not is_empty(change.old)
+def is_lost(change: Change) -> bool:
+    """Tell whether a value that a person set goes."""
+    has_value = not isinstance(change.old, RowImage) and not is_empty(change.old)
+    return change.old_source == MANUAL and has_value
 
 
 def _cover_url(library: WebLibrary, brief: Brief, change: Change) -> str | None:

@@ -14,6 +14,7 @@ from datasette.utils import tilde_decode
 from ..errors import BadRequest, FileError, StalePlan, UnknownRow
 from ..explain import explain
 from ..json_output import error_to_json, outcome_to_json, undone_to_json
+from ..library_scan.done import row_done
 from ..model import Brief, Mode, Outcome, Plan, Target
 from ..resync import Ask, By
 from ..resync.planning import check_fields
@@ -184,7 +185,7 @@ async def _run(call: Call, place: Place, wish: Wish, via: str) -> Outcome:
     check_fields(wish.fields)
     by = By(via, call.actor_id)
     outcome = await place.library.run(wish.ask(place.target), place.brief, by, call.request)
-    await tell_resync(place.library, call.actor, outcome)
+    await tell_resync(place.library, call.actor, row_done(outcome))
     return outcome
 
 

@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -17,6 +18,7 @@ from datasette.plugins import pm
 
 from ..errors import NotALibrary, ResyncError
 from ..hooks import load_extensions
+from ..library_scan.process import JobProcess
 from ..resync.roots import with_default_roots
 from ..settings import Settings, settings_from
 from ..store.schema import LibrarySchema, library_schema
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 PLUGIN = "datasette-shisho-resync"
 
 _ATTRIBUTE = "_shisho_resync"
+_STOP_SECONDS = 5.0  # for a job to end where it is
 _THREADS = 8  # each waits for a worker process or writes a sidecar; none computes
 
 
@@ -43,6 +46,8 @@ class WebState:
     written: dict[str, set[int]] = field(default_factory=dict)  # pending rows whose files are there
     recovered: set[str] = field(default_factory=set)  # databases that have nothing left to write
     addresses: dict[str, str] = field(default_factory=dict)  # of our script and style sheet
+    jobs: dict[str, JobProcess] = field(default_factory=dict)  # the last one of each database
+    starting: set[JobProcess] = field(default_factory=set)
     _locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )
@@ -96,6 +101,8 @@ async def start(datasette: Datasette) -> None:
     """Read the settings and the library paths of now. Raises StartupError."""
     from datasette.utils import StartupError
 
+    from .library import WebLibrary
+
     try:
         settings = settings_from(datasette.plugin_config(PLUGIN))
         load_extensions(pm)
@@ -103,7 +110,11 @@ async def start(datasette: Datasette) -> None:
         raise StartupError(f"{PLUGIN}: {error.message}") from error
     found = {name: await _roots(db, settings) for name, db in datasette.databases.items()}
     roots = {name: paths for name, paths in found.items() if paths is not None}
-    setattr(datasette, _ATTRIBUTE, WebState(settings, roots, frozenset(found) - frozenset(roots)))
+    state = WebState(settings, roots, frozenset(found) - frozenset(roots))
+    setattr(datasette, _ATTRIBUTE, state)
+    for name in roots:
+        with suppress(ResyncError):  # then the next look at a job finds it
+            await WebLibrary(datasette, datasette.get_database(name), state).mark_dead_jobs()
 
 
 async def _roots(db: Database, settings: Settings) -> tuple[str, ...] | None:
@@ -132,12 +143,14 @@ def started_state(datasette: Datasette) -> WebState | None:
 
 
 async def stop(datasette: Datasette) -> None:
-    """End the worker processes and leave no pending row behind."""
+    """End jobs and worker processes, and leave no pending row behind."""
     from .library import WebLibrary
 
     state = started_state(datasette)
     if state is None:
         return
+    for process in [*state.starting, *state.jobs.values()]:
+        await asyncio.to_thread(process.stop, _STOP_SECONDS)
     for name in [n for n, ids in state.written.items() if ids]:
         await WebLibrary(datasette, datasette.get_database(name), state).forget_written()
     state.close()

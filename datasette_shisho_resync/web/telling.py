@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from datasette.events import UpdateRowEvent
 
-from ..model import Outcome
+from ..library_scan.done import RowDone
 from ..resync import Undone
 from .access import TABLES, Actor
 from .events import ResyncRowEvent, UndoResyncEvent
 from .library import WebLibrary
 
 
-async def tell_resync(library: WebLibrary, actor: Actor, outcome: Outcome) -> None:
-    if outcome.run_id is None:
+async def tell_resync(library: WebLibrary, actor: Actor, done: RowDone | None) -> None:
+    if done is None:
         return
-    track, target = library.datasette.track_event, outcome.plan.target
-    gone = {(c.table, c.pk) for c in outcome.plan.removals}
-    rows = dict.fromkeys((c.table, c.pk) for c in outcome.plan.changes if c.table in TABLES)
-    for table, pk in rows:
-        if (table, pk) not in gone:
-            await track(UpdateRowEvent(actor=actor, database=library.name, table=table, pks=[pk]))
+    track = library.datasette.track_event
+    for table, pk in done.rows:
+        await track(UpdateRowEvent(actor=actor, database=library.name, table=table, pks=[pk]))
     await track(
         ResyncRowEvent(
             actor=actor,
             database=library.name,
-            table=target.table,
-            pks=[target.pk],
-            mode=outcome.plan.mode.value,
-            run=outcome.run_id,
+            table=done.target.table,
+            pks=[done.target.pk],
+            mode=done.mode.value,
+            run=done.run_id,
         )
     )
 

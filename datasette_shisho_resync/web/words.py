@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ..files import shown
 from ..model import Mode, Outcome, Reason
 from ..resync import Undone
+from ..value_text import counted
 
 LABELS: Mapping[Mode, str] = {
     Mode.SCAN: "Scan for new metadata",
@@ -52,6 +53,26 @@ _SOURCES: Mapping[str, str] = {
     "filepath": "file name",
 }
 _ONE: Mapping[str, str] = {"books": "book", "files": "file"}
+
+
+_STATES: Mapping[str, str] = {
+    "running": "Running",
+    "done": "Done",
+    "cancelled": "Cancelled: what was done stays",
+    "failed": "Failed: what was done stays",
+    "interrupted": "Interrupted: its process ended; what was done stays",
+}
+
+
+def rows_label(mode: Mode, count: int | None) -> str:
+    """Return what a job on so many rows is called."""
+    if count is None:
+        return f"{BUTTONS[mode]} these rows"
+    return f"{BUTTONS[mode]} {'this' if count == 1 else 'these'} {counted(count, 'row')}"
+
+
+def state_in_words(state: str) -> str:
+    return _STATES.get(state, shown(state))
 
 
 def row_name(table: str, pk: int) -> str:

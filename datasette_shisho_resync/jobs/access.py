@@ -1,0 +1,28 @@
+"""Who may see a job, and so stop it: who may see the history, and who started it."""
+
+from __future__ import annotations
+
+from datasette import Forbidden
+
+from ..errors import UnknownRow
+from ..store.jobs import JobRecord
+from ..web.access import TABLES, require_every_library, rights_on
+from ..web.guards import may_look
+from ..web.library import WebLibrary
+from ..web.serving import Call
+
+
+async def find_job(call: Call, library: WebLibrary, job_id: int) -> JobRecord:
+    """Return a job for an actor who may see it. Raises Forbidden, UnknownRow."""
+    rights = [(await rights_on(call.datasette, call.actor, library.name, table)).resync for table in TABLES]
+    if not any(rights):
+        raise Forbidden("Permission denied: need resync-row")
+    try:
+        record = await library.job(job_id)
+    except UnknownRow:
+        await require_every_library(library, call.actor)
+        raise
+    is_own = call.actor_id is not None and call.actor_id == record.actor
+    if not is_own and not await may_look(call.datasette, call.actor, library.name):
+        raise Forbidden("Permission denied: the job may be about libraries that are not open to you")
+    return record

@@ -1,0 +1,165 @@
+"""The URLs of jobs and what each method does there (design 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from datasette import Forbidden, Response
+from datasette.utils import tilde_decode
+
+from ..errors import BadRequest, MassRemoval, StalePlan
+from ..model import Mode
+from ..store.jobs import JobRecord
+from ..web.access import TABLES, may_view, rights_on
+from ..web.asking import require_empty
+from ..web.library import WebLibrary
+from ..web.serving import Call, serve
+from ..web.state import state_of
+from .access import find_job
+from .asking import JobWish, job_wish_from_form, job_wish_from_json, job_wish_from_mode
+from .pages import confirm_job_page, job_page, job_to_json, job_url, preview_to_json
+from .preview import preview_job
+from .running import cancel_job, start_job
+from .selection import MODE, Selection, select_rows
+
+if TYPE_CHECKING:
+    from datasette import Request
+    from datasette.app import Datasette
+
+_DATABASE = r"^/(?P<database>[^\/\.]+)"
+_JOB = _DATABASE + r"/-/resync/jobs/(?P<job>[0-9]{1,18})"
+_CHANGED = "Other rows are selected now than you saw. Look again."
+
+
+def job_routes() -> list[tuple[str, Callable[..., Awaitable[Response]]]]:
+    """Return (pattern, view) pairs, anchored so that none takes a page of Datasette's."""
+    return [
+        (rf"{_DATABASE}/(?P<table>{'|'.join(TABLES)})/-/resync$", rows),
+        (f"{_JOB}$", job),
+        (f"{_JOB}/cancel$", cancel),
+    ]
+
+
+async def rows(datasette: Datasette, request: Request) -> Response:
+    return await serve(datasette, request, {"GET": _show_rows, "POST": _post_rows})
+
+
+async def job(datasette: Datasette, request: Request) -> Response:
+    return await serve(datasette, request, {"GET": _show_job})
+
+
+async def cancel(datasette: Datasette, request: Request) -> Response:
+    return await serve(datasette, request, {"POST": _cancel})
+
+
+async def _library(call: Call) -> WebLibrary:
+    db = await call.datasette.resolve_database(call.request)
+    return WebLibrary(call.datasette, db, state_of(call.datasette))
+
+
+# --- rows -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that a URL selects, for an actor who may resync and see them."""
+
+    library: WebLibrary
+    selection: Selection
+
+
+async def _selected(call: Call) -> Rows:
+    """Raises Forbidden, BadRequest. The filters tell about values, so `view-table` is needed too."""
+    library = await _library(call)
+    table = tilde_decode(call.request.url_vars["table"])
+    rights = await rights_on(call.datasette, call.actor, library.name, table)
+    if not (rights.resync and rights.view):
+        raise Forbidden(f"Permission denied: need {'view-table' if rights.resync else 'resync-row'}")
+    return Rows(library, await select_rows(library, call.request, table))
+
+
+async def _show_rows(call: Call) -> Response:
+    found = await _selected(call)
+    wish = job_wish_from_mode(call.request.args.get(MODE))
+    if call.is_json:
+        preview = await preview_job(found.library, call.actor, found.selection, wish)
+        return call.answer(preview_to_json(found.selection, wish, preview))
+    return await _confirm(call, found, wish)
+
+
+async def _confirm(
+    call: Call,
+    found: Rows,
+    wish: JobWish,
+    *,
+    notice: str | None = None,
+    loss: MassRemoval | None = None,
+    status: int = 200,
+) -> Response:
+    library = found.library
+    preview = await preview_job(library, call.actor, found.selection, wish)
+    visible = frozenset(
+        [table for table in TABLES if await may_view(call.datasette, call.actor, library.name, table)]
+    )
+    context = confirm_job_page(library, found.selection, wish, preview, visible, notice, loss)
+    return await call.page("shisho_resync_rows.html", context, status)
+
+
+async def _post_rows(call: Call) -> Response:
+    found = await _selected(call)
+    found.library.require_mutable()
+    if call.is_json:
+        wish = job_wish_from_json(call.body)
+        if wish.selection is not None and wish.selection != found.selection.digest:
+            raise StalePlan(_CHANGED, None)
+        job_id = await _start(call, found, wish)
+        return call.answer({"ok": True, "job": job_id, "url": job_url(found.library, job_id)}, 202)
+    wish = job_wish_from_form(call.body)
+    if wish.selection is None and wish.mode is not Mode.SCAN:
+        return await _confirm(call, found, wish, notice="Look at what will change first.", status=409)
+    if wish.selection not in (None, found.selection.digest):
+        return await _confirm(call, found, wish, notice=_CHANGED, status=409)
+    try:
+        job_id = await _start(call, found, wish)
+    except MassRemoval as error:
+        return await _confirm(call, found, wish, loss=error, status=409)
+    return Response.redirect(job_url(found.library, job_id), status=303)
+
+
+async def _start(call: Call, found: Rows, wish: JobWish) -> int:
+    if not found.selection.pks:
+        raise BadRequest("The filters select no rows.")
+    return await start_job(found.library, call.actor, call.actor_id, found.selection, wish)
+
+
+# --- a job ------------------------------------------------------------------------------------
+
+
+async def _found_job(call: Call) -> tuple[WebLibrary, JobRecord]:
+    library = await _library(call)
+    return library, await find_job(call, library, int(call.request.url_vars["job"]))
+
+
+async def _show_job(call: Call) -> Response:
+    library, record = await _found_job(call)
+    if call.is_json:
+        return call.answer(job_to_json(record))
+    return await call.page("shisho_resync_job.html", _job_context(library, record))
+
+
+def _job_context(library: WebLibrary, record: JobRecord) -> dict[str, Any]:
+    process = library.state.jobs.get(library.name)
+    return job_page(library, record, can_cancel=process is not None and process.job == record.id)
+
+
+async def _cancel(call: Call) -> Response:
+    library, record = await _found_job(call)
+    library.require_mutable()
+    if call.is_json:
+        require_empty(call.body)
+    await cancel_job(library, record)
+    if call.is_json:
+        return call.answer(job_to_json(await library.job(record.id)))
+    return Response.redirect(job_url(library, record.id), status=303)

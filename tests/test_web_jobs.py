@@ -1,0 +1,469 @@
+"""Jobs in Datasette: which rows, who may, the pages, JSON statuses, cancel, and one job at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from library import Library, epub
+from web import EDITOR, GRANTS, ROOT, Client, served
+
+from datasette_shisho_resync.jobs.selection import Selection
+
+pytestmark = pytest.mark.asyncio
+
+BOOKS = "/library/books/-/resync"
+JOBS = "/library/-/resync/jobs"
+
+
+@pytest.fixture
+def shelf(library: Library) -> Library:
+    """Eight books with one EPUB each; the even ones are about ships."""
+    for number in range(1, 9):
+        title = f"Book {number}" if number % 2 else f"Ship {number}"
+        library.add_file(library.add_book(title), f"{number}.epub", epub(title, genres=[f"G{number}"]))
+    return library
+
+
+@pytest.fixture
+def client(shelf: Library) -> Client:
+    return Client(served(shelf))
+
+
+async def start(client: Client, query: str = "", actor: Any = ROOT, table: str = "books", **body: Any) -> Any:
+    path = f"/{client.database}/{table}/-/resync{'?' if query else ''}{query}"
+    return await client.ds.client.post(path, actor=actor, json=body)
+
+
+async def status(client: Client, job: int, actor: Any = ROOT) -> Any:
+    return (await client.get(f"/{client.database}/-/resync/jobs/{job}", actor, json=True)).json()
+
+
+async def ended(client: Client, job: int, actor: Any = ROOT) -> Any:
+    """Wait until a job is over; returns its status."""
+    for _ in range(600):
+        told = await status(client, job, actor)
+        if told["state"] != "running":
+            return told
+        await asyncio.sleep(0.05)
+    raise TimeoutError(told)
+
+
+async def run(client: Client, query: str = "", **options: Any) -> Any:
+    response = await start(client, query, **options)
+    assert response.status_code == 202, response.text
+    return await ended(client, response.json()["job"])
+
+
+# --- a job ----------------------------------------------------------------------------------------
+
+
+async def test_a_job_runs_and_its_status_is_what_the_contract_says(client: Client, shelf: Library) -> None:
+    response = await start(client)
+    assert (response.status_code, response.json()) == (202, {"ok": True, "job": 1, "url": f"{JOBS}/1"})
+    assert await ended(client, 1) == {
+        "ok": True,
+        "job": 1,
+        "state": "done",
+        "total": 8,
+        "done": 8,
+        "changed": 8,
+        "removed": 0,
+        "failed": 0,
+        "skipped": 0,
+        "errors": [],
+    }
+    assert {r["job_id"] for r in shelf.rows("resync_runs")} == {1}
+    assert shelf.rows("resync_jobs")[0]["actor"] == "root"
+
+
+async def test_refresh_over_json_is_its_own_confirmation(client: Client, shelf: Library) -> None:
+    shelf.edit("books", 3, title="Mine", title_source="manual")
+    await run(client, "id=3")
+    assert shelf.book(3)["title"] == "Mine"
+    await run(client, "id=3", refresh=True)
+    assert shelf.book(3)["title"] == "Book 3"
+
+
+async def test_a_job_can_be_limited_to_fields(client: Client, shelf: Library) -> None:
+    shelf.rewrite(1, epub("New", genres=["New"]))
+    await run(client, "id=1", fields=["genres"])
+    assert (shelf.book(1)["title"], shelf.genres()) == ("Book 1", ["New"])
+
+
+async def test_what_fails_is_told_with_a_link(client: Client, shelf: Library) -> None:
+    shelf.rewrite(2, b"no zip")
+    told = await run(client)
+    [error] = told["errors"]
+    assert (told["failed"], error["table"], error["pk"], error["path"]) == (
+        1,
+        "books",
+        2,
+        str(shelf.file_path(2)),
+    )
+    page = (await client.get(f"{JOBS}/1")).text
+    assert 'href="/library/books/2"' in page
+    assert "What failed" in page
+
+
+# --- which rows -----------------------------------------------------------------------------------
+
+FILTERS = [
+    "",
+    "title=Ship+2",
+    "title__contains=Ship",
+    "title__not=Ship+2",
+    "title__startswith=B&id__gt=3",
+    "id__in=1,2,99",
+    "title__in=%5B%22Book+1%22%5D",
+    "title__isnull=1",
+    "subtitle__isnull=1",
+    "id__lte=3&_sort_desc=title&_size=2&_next=x",
+    "_where=id+>+4",
+    "_where=id+=+1+or+id+=+2&title__startswith=Ship",
+    "_facet=library_id&library_id=1",
+    "_filter_column=id&_filter_op=gte&_filter_value=7",
+    "_filter_column_1=title&_filter_op_1=contains&_filter_value_1=5&_sort=id",
+    '_through={"table":"files","column":"id","value":"4"}',
+    "_nocol=title&id__not=1",
+    "title=",
+]
+
+
+@pytest.mark.parametrize("query", FILTERS)
+async def test_the_rows_are_those_of_the_table_page(client: Client, query: str) -> None:
+    pages = client.ds.client
+    url = f"/library/books.json?{query.replace('&_next=x', '').replace('&_size=2', '')}&_shape=array"
+    shown = (await pages.get(url, actor=ROOT, follow_redirects=True)).json()
+    told = (await client.get(f"{BOOKS}?{query}", json=True)).json()
+    assert told["total"] == len(shown)
+    ids = Selection("books", "", tuple(sorted(row["id"] for row in shown)))
+    assert told["selection"] == ids.digest
+
+
+async def test_search_selects_what_the_table_page_finds(shelf: Library) -> None:
+    shelf.conn.execute("create virtual table found using fts5(title, content='books', content_rowid='id')")
+    shelf.conn.execute("insert into found (found) values ('rebuild')")
+    client = Client(served(shelf))
+    for query in ("_search=ship", "_search_title=ship*&_searchmode=raw", "_search=ship&id__gt=5"):
+        shown = await client.ds.client.get(f"/library/books.json?{query}&_shape=array", actor=ROOT)
+        told = (await client.get(f"{BOOKS}?{query}", json=True)).json()
+        assert told["total"] == len(shown.json()) > 0
+
+
+@pytest.mark.parametrize(
+    "query", ["nothing=1", "_where=nonsense(", "_through=x", "_through=[]", "_search=x&_fts_table=files"]
+)
+async def test_a_wrong_filter_is_a_bad_request(client: Client, query: str) -> None:
+    response = await start(client, query)
+    assert (response.status_code, response.json()["ok"]) == (400, False)
+
+
+async def test_filters_that_select_nothing_start_nothing(client: Client) -> None:
+    response = await start(client, "id=99")
+    assert (response.status_code, response.json()["error"]) == (400, "The filters select no rows.")
+    assert "The filters select no rows" in (await client.get(f"{BOOKS}?id=99")).text
+
+
+async def test_sql_in_a_filter_needs_the_right_to_run_sql(client: Client) -> None:
+    client.ds.config["permissions"] = {**GRANTS, "execute-sql": {"id": "root"}}
+    assert (await start(client, "_where=1", EDITOR)).status_code == 403
+    assert (await start(client, "id=1", EDITOR)).status_code == 202
+    await ended(client, 1, EDITOR)
+
+
+async def test_a_job_reads_the_selected_rows_and_no_others(client: Client, shelf: Library) -> None:
+    await run(client, "title__contains=Ship&id__gt=2")
+    assert [r["target_pk"] for r in shelf.rows("resync_runs")] == [4, 6, 8]
+
+
+# --- who may --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("actor", "expected"),
+    [(ROOT, 202), (EDITOR, 202), ({"id": "upd"}, 403), ({"id": "other"}, 403), (None, 403)],
+)
+async def test_a_job_needs_resync_row(client: Client, actor: Any, expected: int) -> None:
+    client.ds.config["permissions"] = {name: {"id": [*block["id"], "root"]} for name, block in GRANTS.items()}
+    assert (await start(client, "id=1", actor)).status_code == expected
+    if expected == 202:
+        await ended(client, 1)
+        assert (await client.get(f"{JOBS}/1", actor)).status_code == 200
+    else:
+        for path in (BOOKS, f"{JOBS}/1", f"{JOBS}/7"):
+            assert (await client.get(path, actor)).status_code == 403
+        assert (await client.ds.client.post(f"{JOBS}/1/cancel", actor=actor, json={})).status_code == 403
+
+
+async def test_filters_are_for_those_who_may_view_the_table(client: Client) -> None:
+    client.ds.config["permissions"] = {**GRANTS, "view-table": {"id": "root"}}
+    assert (await start(client, "id=1", EDITOR)).status_code == 403
+
+
+@pytest.fixture
+def two_libraries(shelf: Library) -> Library:
+    """Book 9 is in the library Closed."""
+    shelf.add("libraries", name="Closed", cover_aspect_ratio="book")
+    shelf.add("library_paths", library_id="2", filepath=str(shelf.root))
+    book = shelf.add_book("Closed", library_id=2)
+    file = shelf.add_file(book, "closed.epub", epub("Secret"))
+    shelf.edit("files", file, library_id=2)
+    return shelf
+
+
+async def test_rows_of_closed_libraries_are_skipped_and_counted(two_libraries: Library) -> None:
+    client = Client(served(two_libraries, {"library_access": {"Closed": {"id": "boss"}}}, GRANTS))
+    response = await start(client, "", EDITOR)
+    job = response.json()["job"]
+    told = await ended(client, job, EDITOR)
+    assert (told["total"], told["done"], told["skipped"], told["changed"]) == (9, 9, 1, 8)
+    assert two_libraries.book(9)["title"] == "Closed"
+    other = await client.get(f"{JOBS}/{job}", {"id": "blind"}, json=True)
+    assert other.status_code == 403
+    page = (await client.get(f"{BOOKS}?id=9&_mode=refresh", EDITOR)).text
+    assert "Secret" not in page
+    assert "not open to you" in page
+
+
+# --- the pages ------------------------------------------------------------------------------------
+
+
+async def test_the_table_offers_jobs_with_the_number_of_rows(client: Client) -> None:
+    page = (await client.get("/library/books?title__contains=Ship&_size=2")).text
+    assert "Scan these 4 rows..." in page
+    assert f'href="{BOOKS}?title__contains=Ship&amp;_mode=refresh"' in page
+    assert "Scan this 1 row..." in (await client.get("/library/files?id=1")).text
+    assert "Scan these" not in (await client.get("/library/books", EDITOR)).text
+    assert "Scan these" not in (await client.get("/library/persons")).text
+    assert "Scan these" not in (await client.get("/library/books?id=99")).text
+
+
+async def test_the_confirm_page_shows_a_sample_and_what_a_person_would_lose(
+    client: Client, shelf: Library
+) -> None:
+    shelf.edit("books", 2, title="Mine", title_source="manual", subtitle="Mine too", subtitle_source="manual")
+    page = (await client.get(f"{BOOKS}?_mode=refresh")).text
+    assert "<strong>1 value that a person set will be lost.</strong>" in page
+    assert "Refresh these 8 rows" in page
+    assert all(word in page for word in ("What will change", "Mine", "Ship 2", "set by a person"))
+    assert "will be lost" not in (await client.get(BOOKS)).text
+
+
+async def test_of_many_rows_only_a_sample_is_read_and_the_loss_is_a_bound(
+    client: Client, shelf: Library
+) -> None:
+    for number in range(9, 13):
+        shelf.add_file(shelf.add_book(f"Book {number}"), f"{number}.epub", epub(f"Book {number}"))
+    shelf.edit("books", 12, title="Mine", title_source="manual", subtitle="Mine", subtitle_source="manual")
+    shelf.edit("files", 12, name="Mine", name_source="manual")
+    page = (await client.get(f"{BOOKS}?_mode=refresh")).text
+    assert "Up to 3 values that a person set will be lost" in page
+    assert "A sample: the first 10 of 12 rows" in page
+    told = (await client.get(f"{BOOKS}?_mode=refresh", json=True)).json()
+    assert (told["total"], told["sampled"], told["manual_values_lost"], told["is_exact"]) == (
+        12,
+        10,
+        3,
+        False,
+    )
+
+
+async def form(client: Client, query: str = "", **data: Any) -> Any:
+    return await client.form(f"{BOOKS}?{query}", data)
+
+
+async def selection(client: Client, query: str = "") -> str:
+    return str((await client.get(f"{BOOKS}?{query}", json=True)).json()["selection"])
+
+
+async def test_the_form_starts_a_job_and_leads_to_its_page(client: Client, shelf: Library) -> None:
+    response = await form(client, "id=1", mode="refresh", selection=await selection(client, "id=1"))
+    assert (response.status_code, response.headers["location"]) == (303, f"{JOBS}/1")
+    await ended(client, 1)
+    page = await client.get(f"{JOBS}/1")
+    assert "Job 1: Refresh 1 row of books" in page.text
+    assert page.headers["x-frame-options"] == "DENY"
+
+
+async def test_a_refresh_that_nobody_looked_at_gets_the_page_first(client: Client, shelf: Library) -> None:
+    response = await form(client, mode="refresh")
+    assert response.status_code == 409
+    assert "Look at what will change first." in response.text
+    assert shelf.rows("sqlite_master", "name = 'resync_jobs'") == []
+
+
+async def test_a_selection_that_changed_is_not_taken(client: Client, shelf: Library) -> None:
+    seen = await selection(client, "title__contains=Ship")
+    shelf.edit("books", 1, title="Ship 1")
+    response = await form(client, "title__contains=Ship", mode="refresh", selection=seen)
+    assert (response.status_code, "Refresh these 5 rows" in response.text) == (409, True)
+    assert "Other rows are selected now" in response.text
+    assert (await start(client, "title__contains=Ship", selection=seen)).status_code == 409
+
+
+async def test_a_body_is_checked(client: Client) -> None:
+    for body, error in [
+        ({"nothing": 1}, "Invalid keys: nothing"),
+        ({"mode": "all"}, "mode must be one of scan, refresh, reset"),
+        ({"fields": ["nothing"]}, "Unknown field: nothing"),
+        ({"confirm_removals": "all"}, "confirm_removals must be a whole number"),
+        ({"confirm_missing": True}, "Invalid keys: confirm_missing"),
+    ]:
+        response = await start(client, **body)
+        assert (response.status_code, response.json()["error"]) == (400, error)
+    assert (await form(client, mode="scan", confirm_removals="x")).status_code == 400
+    assert (await client.get(f"{BOOKS}?_mode=all")).status_code == 400
+
+
+async def test_an_immutable_database_shows_and_starts_nothing(shelf: Library) -> None:
+    shelf.conn.execute("pragma journal_mode = delete")
+    client = Client(served(shelf, immutable=True))
+    assert (await start(client)).status_code == 403
+    page = (await client.get(f"{BOOKS}?_mode=refresh")).text
+    assert "served as immutable" in page
+    assert '<input type="submit"' not in page.split("shisho-sentence")[1]
+    assert "Scan these" not in (await client.get("/library/books")).text
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [(f"{JOBS}/7", 404), (f"{JOBS}/x", 404), (f"{JOBS}/1/cancel", 405), ("/other/-/resync/jobs/1", 404)],
+)
+async def test_what_is_not_there(client: Client, path: str, expected: int) -> None:
+    assert (await client.get(path, json=True)).status_code == expected
+
+
+async def test_a_job_of_the_history_has_its_page(client: Client) -> None:
+    await run(client, "id=1")
+    assert f'href="{JOBS}/1"' in (await client.get("/library/resync_jobs/1")).text
+
+
+# --- loss -----------------------------------------------------------------------------------------
+
+
+async def test_much_loss_needs_its_number(client: Client, shelf: Library) -> None:
+    for pk in range(1, 7):
+        shelf.remove(pk)
+    response = await start(client)
+    told = response.json()
+    assert (response.status_code, told["would_remove"], told["known"]) == (409, 6, 8)
+    assert told["confirm"] == {"confirm_removals": 6}
+    assert (await start(client, confirm_removals=5)).status_code == 409
+    page = await form(client, mode="scan", selection=await selection(client))
+    assert page.status_code == 409
+    assert "6 records of the 8 files" in page.text
+    assert 'value="Remove 6 records and scan"' in page.text
+    assert 'name="confirm_removals" value="6"' in page.text
+    assert len(shelf.rows("books")) == 8
+    told = await run(client, confirm_removals=6)
+    assert (told["removed"], len(shelf.rows("books"))) == (6, 2)
+
+
+# --- while it runs --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def crowd(library: Library) -> Library:
+    """Four hundred rows, one file each."""
+    data = epub("One")
+    for number in range(400):
+        library.add_file(library.add_book(f"Shelf {number}"), f"{number}.epub", data)
+    return library
+
+
+async def test_one_job_runs_at_a_time_and_can_be_cancelled(crowd: Library) -> None:
+    client = Client(served(crowd))
+    assert (await start(client)).status_code == 202
+    page = (await client.get(f"{JOBS}/1")).text
+    for part in ('http-equiv="refresh"', "<progress", 'aria-live="polite"', 'value="Cancel"'):
+        assert part in page
+    second = await start(client)
+    assert (second.status_code, second.json()["job"]) == (409, 1)
+    assert "Job 1 is running" in second.json()["error"]
+    told = await form(client, mode="scan")
+    assert (told.status_code, f'href="{JOBS}/1"' in told.text) == (409, True)
+    answer = await client.ds.client.post(f"{JOBS}/1/cancel", actor=ROOT, json={})
+    assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+    assert 0 < answer.json()["done"] < 400
+    again = await client.ds.client.post(f"{JOBS}/1/cancel", actor=ROOT, json={})
+    assert (again.status_code, again.json()["state"]) == (200, "cancelled")
+    assert "http-equiv" not in (await client.get(f"{JOBS}/1")).text
+    await run(client, "id=1")
+
+
+async def test_the_cancel_button_leads_back(crowd: Library) -> None:
+    client = Client(served(crowd))
+    await start(client)
+    response = await client.form(f"{JOBS}/1/cancel", {"cancel": "Cancel"})
+    assert (response.status_code, response.headers["location"]) == (303, f"{JOBS}/1")
+    assert (await status(client, 1))["state"] == "cancelled"
+
+
+async def test_a_job_ends_with_datasette(crowd: Library) -> None:
+    client = Client(served(crowd))
+    await start(client)
+    await client.ds.invoke_shutdown()
+    [job] = crowd.rows("resync_jobs")
+    assert (job["state"], job["total"]) == ("interrupted", 400)
+    assert crowd.rows("resync_pending") == []
+
+
+async def test_a_job_that_died_is_found_when_datasette_starts(client: Client, shelf: Library) -> None:
+    shelf.with_history()
+    shelf.add("resync_jobs", kind="scan", state="running", started_at="2026-01-01 00:00:00+00:00")
+    await client.ds.invoke_startup()
+    assert shelf.rows("resync_jobs")[0]["state"] == "interrupted"
+
+
+async def test_a_job_that_died_is_found_by_whoever_looks(client: Client, shelf: Library) -> None:
+    shelf.with_history()
+    await client.ds.invoke_startup()
+    shelf.add("resync_jobs", kind="scan", state="running", started_at="2026-01-01 00:00:00+00:00")
+    assert (await status(client, 1))["state"] == "interrupted"
+
+
+async def test_listeners_hear_of_every_row(client: Client, shelf: Library) -> None:
+    from datasette import hookimpl
+    from datasette.plugins import pm
+
+    heard: list[Any] = []
+
+    class Listener:
+        @hookimpl
+        def track_event(self, event: Any) -> None:
+            heard.append((event.name, event.table, event.pks[0]))
+
+    listener = Listener()
+    pm.register(listener)
+    try:
+        await run(client, "id__in=1,2")
+        for _ in range(100):
+            if len(heard) == 6:
+                break
+            await asyncio.sleep(0.05)
+    finally:
+        pm.unregister(listener)
+    assert heard.count(("resync-row", "books", 1)) == 1
+    assert sorted(set(heard)) == sorted(
+        [
+            (n, t, pk)
+            for pk in (1, 2)
+            for n, t in [("resync-row", "books"), ("update-row", "books"), ("update-row", "files")]
+        ]
+    )
+
+
+async def test_values_are_escaped(client: Client, shelf: Library) -> None:
+    hostile = "<script>alert(1)</script>"
+    shelf.edit("books", 1, title=hostile, title_source="manual")
+    page = (await client.get(f"{BOOKS}?{urlencode({'title': hostile, '_mode': 'refresh'})}")).text
+    assert hostile not in page
+    assert "&lt;script&gt;" in page
+    shelf.with_history()
+    errors = json.dumps([{"table": "books", "pk": 1, "path": hostile, "error": hostile}])
+    shelf.add("resync_jobs", kind="books", state="done", started_at="x", errors=errors, actor=hostile)
+    assert hostile not in (await client.get(f"{JOBS}/1")).text

@@ -15,22 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders.m4b import (
-    INTEGER,
-    UTF16,
+from builders.m4b import INTEGER, UTF16, build_m4b, nero_box, write_sparse_m4b
+from mutagen.mp4 import MP4
+
+from datasette_shisho_resync.demo.mp4 import (
     box,
-    build_m4b,
     data_box,
     freeform_item,
     full_box,
     item,
     mp4a,
-    nero_box,
     sample_entry,
-    write_sparse_m4b,
 )
-from mutagen.mp4 import MP4
-
 from datasette_shisho_resync.errors import LimitExceeded, MediaError, UnreadableFile
 from datasette_shisho_resync.model import Author, Chapter, Identifier, Limits, ParsedFile, SeriesEntry
 from datasette_shisho_resync.parsers.m4b import parse_m4b

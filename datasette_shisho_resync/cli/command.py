@@ -53,7 +53,7 @@ class Command(click.Command):
                 _finish_with(message_to_json("Stopped.", 400), FAILED)
             raise
         except Exception as error:  # the shell's one catch-all
-            ours = as_ours(error, str(ctx.params.get("database")))
+            ours = as_ours(error, str(ctx.params.get("database", ctx.info_name)))
             if as_json:
                 _finish_with(error_to_json(ours), ours.exit_code)
             _explain_to_person(ours)

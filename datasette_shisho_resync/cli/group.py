@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("scan", "resync", "explain", "history", "undo")
+COMMANDS = ("scan", "resync", "explain", "history", "undo", "demo")
 """Modules of this package, each with a `command` of the same name."""
 
 

@@ -84,7 +84,7 @@ def command(
         confirm_removals=confirm_removals,
     )
     if asks:
-        _ask(_scan(common, settings, replace(options, dry_run=True)), mode)
+        _ask(run_scan(common, settings, replace(options, dry_run=True)), mode)
     report = _confirmed_scan(common, settings, options)
     if common.as_json:
         write_json(report_to_json(report, dry_run=dry_run))
@@ -115,17 +115,17 @@ def _folders(paths: tuple[str, ...]) -> tuple[str, ...]:
 def _confirmed_scan(common: Common, settings: Settings, options: ScanOptions) -> ScanReport:
     """Scan; where much would be removed, ask first. Raises MassRemoval where nobody could answer."""
     try:
-        return _scan(common, settings, options)
+        return run_scan(common, settings, options)
     except MassRemoval as error:
         if not confirmation.can_ask():
             advice = f"If they shall go, say --confirm-removals {error.count}."
             raise MassRemoval(f"{error.message} {advice}", error.count, error.known) from error
         say(error.message, err=True)
         confirmation.ask(f"Remove {counted(error.count, 'record')}?")
-        return _scan(common, settings, replace(options, confirm_removals=error.count))
+        return run_scan(common, settings, replace(options, confirm_removals=error.count))
 
 
-def _scan(common: Common, settings: Settings, options: ScanOptions) -> ScanReport:
+def run_scan(common: Common, settings: Settings, options: ScanOptions) -> ScanReport:
     """Scan; a dry run works on a copy of the database in memory."""
     conn = copy_in_memory(common.database) if options.dry_run else open_or_create(common.database)
     with (

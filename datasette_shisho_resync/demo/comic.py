@@ -1,0 +1,31 @@
+"""Writes a comic archive: pages, and a ComicInfo that says what they are."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from html import escape
+
+_FIXED_TIME = (2024, 1, 1, 0, 0, 0)
+_COVER = ' Type="FrontCover"'
+
+
+def build_comic(info: Mapping[str, str], pages: Sequence[bytes], bookmarks: Mapping[int, str]) -> bytes:
+    """Return a CBZ of JPEG pages; `bookmarks` are titles by 0-based page, the first page is the cover."""
+    marks = {page: f' Bookmark="{escape(title)}"' for page, title in bookmarks.items()}
+    listed = "".join(
+        f'<Page Image="{page}"{marks.get(page, "")}{_COVER if page == 0 else ""}/>'
+        for page in range(len(pages))
+    )
+    elements = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in info.items())
+    document = (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        f"<ComicInfo>{elements}<PageCount>{len(pages)}</PageCount><Pages>{listed}</Pages></ComicInfo>\n"
+    )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("ComicInfo.xml", _FIXED_TIME), document)
+        for number, page in enumerate(pages, 1):
+            archive.writestr(zipfile.ZipInfo(f"page{number:02}.jpg", _FIXED_TIME), page)
+    return buffer.getvalue()

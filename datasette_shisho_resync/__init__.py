@@ -71,9 +71,9 @@ def asgi_wrapper(datasette: Datasette) -> Any:
 
 @hookimpl
 def startup(datasette: Datasette) -> Any:
-    from .web.state import start
+    from .web.starting import start_all
 
-    return lambda: start(datasette)
+    return lambda: start_all(datasette)
 
 
 @hookimpl
@@ -109,6 +109,22 @@ def top_row(datasette: Datasette, request: Any, database: str, table: str, row: 
     from .web.actions import row_panel
 
     return lambda: row_panel(datasette, request, database, table, row)
+
+
+@hookimpl
+def extra_template_vars(datasette: Datasette, request: Any, database: str, table: str, view_name: str) -> Any:
+    from .web.searching import search_variables
+    from .web.shelf import shelf_variables
+
+    shelf = shelf_variables(datasette, request, database, table, view_name)
+    return {**shelf, **search_variables(request, table, view_name)}
+
+
+@hookimpl(trylast=True)
+def filters_from_request(datasette: Datasette, request: Any, database: str, table: str) -> Any:
+    from .web.searching import search_filter
+
+    return lambda: search_filter(datasette, request, database, table)
 
 
 @hookimpl

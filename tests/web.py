@@ -8,6 +8,7 @@ from typing import Any
 from datasette.app import Datasette
 from library import Library
 
+from datasette_shisho_resync.site import TEMPLATES
 from datasette_shisho_resync.web.state import PLUGIN
 
 ROOT = {"id": "root"}
@@ -70,3 +71,31 @@ class Client:
         """Return the flash messages that a response sets."""
         cookie = response.cookies.get("ds_messages")
         return [text for text, _ in self.ds.unsign(cookie, "messages")] if cookie else []
+
+
+def looked_at(
+    library: Library,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Any] | None = None,
+    permissions: Mapping[str, Any] | None = None,
+    template_dir: str | None = str(TEMPLATES),
+    database: Mapping[str, Any] | None = None,
+) -> Datasette:
+    """Return a Datasette that shows the library as metadata.yml and templates/ make it look."""
+    config = {
+        "plugins": {PLUGIN: dict(settings or {})},
+        "permissions": dict(permissions or {}),
+        "databases": {"library": {"tables": dict(tables or {}), **(database or {})}},
+    }
+    ds = Datasette([library.path], config=config, metadata=metadata, template_dir=template_dir)
+    ds.root_enabled = True
+    return ds
+
+
+async def page(ds: Datasette, path: str, actor: Mapping[str, Any] | None = ROOT) -> str:
+    """Return a page that there is."""
+    response = await ds.client.get(path, actor=actor)
+    assert response.status_code == 200, response.text
+    return str(response.text)

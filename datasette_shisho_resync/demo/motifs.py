@@ -157,9 +157,9 @@ def blade(canvas: Canvas) -> None:
 def boat(canvas: Canvas) -> None:
     """A pea-green boat under the stars above."""
     for star in range(40):
-        x, y = (star * 137) % WIDTH, 60 + (star * 89) % 300
+        x, y = (star * 137) % WIDTH, 30 + (star * 89) % 330
         canvas.circle(x, y, 1.6 + star % 3, canvas.ink)
-    canvas.circle(455, 185, 58, (250, 236, 190))
+    canvas.circle(484, 306, 46, (250, 236, 190))
     canvas.shape([(150, 510), (450, 510), (404, 584), (196, 584)], canvas.palette.accent)
     canvas.line([(300, 512), (300, 292)], 7, canvas.ink)
     canvas.shape([(310, 300), (310, 484), (436, 484)], canvas.ink)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -61,17 +61,10 @@ STUDY = Novel(
     palette=Palette((176, 38, 42), (84, 12, 22), (252, 214, 140)),
     motif=motifs.window,
 )
-CORRECTED_STUDY = Novel(
-    STUDY.title,
-    STUDY.author,
-    STUDY.text,
-    STUDY.published,
-    STUDY.publisher,
-    ("Mystery", "Classics"),
-    "Two lodgers meet in Baker Street, and a word is found on a wall in Brixton.",
-    STUDY.part,
-    STUDY.palette,
-    STUDY.motif,
+CORRECTED_STUDY = replace(
+    STUDY,
+    genres=("Mystery", "Classics"),
+    description="Two lodgers meet in Baker Street, and a word is found on a wall in Brixton.",
 )
 NOVELS = (
     STUDY,
@@ -232,7 +225,7 @@ def _time_machine_read_aloud() -> bytes:
 
 def _jabberwocky() -> bytes:
     pages = _drawn("jabberwocky", _WOOD, (motifs.forest, motifs.forest, motifs.blade, motifs.blade))
-    cover = draw_cover("Jabberwocky", "Lewis Carroll", _WOOD, motifs.forest)
+    cover = draw_cover("Jabberwocky", "Lewis Carroll", replace(_WOOD, ink="dark"), motifs.forest)
     info = {
         "Title": "Jabberwocky",
         "Series": "Nonsense Illustrated",
@@ -240,7 +233,6 @@ def _jabberwocky() -> bytes:
         "Summary": "A boy, a sword, and a wood that burbles.",
         "Year": "1871",
         "Writer": "Lewis Carroll",
-        "Penciller": "Pillow",
         "Genre": "Poetry, Fantasy",
         "LanguageISO": "en",
         "Publisher": "Sample Comics",
@@ -258,7 +250,6 @@ def _owl() -> bytes:
         "Summary": "An elopement, with honey.",
         "Year": "1871",
         "Writer": "Edward Lear",
-        "Penciller": "Pillow",
         "Genre": "Poetry",
         "LanguageISO": "en",
         "Publisher": "Sample Comics",

@@ -6,8 +6,8 @@ makes them: a byte that is not UTF-8 is a surrogate escape.
 
 from .confine import CompanionFolder, open_confined, read_companion
 from .guard import RootEvidence, judge_missing, similar_sibling
-from .mapping import PathMap, checked_roots, respelled, shared_roots
 from .lock import JobLock, take_job_lock
+from .mapping import PathMap, checked_roots, respelled, shared_roots
 from .names import COVER_MIMES, cover_name, cover_names, find_cover, is_companion, shown
 from .write import remove_stale_files, replace_file, replace_files
 

@@ -9,7 +9,7 @@ from datasette import Forbidden
 from ..errors import ResyncError
 from ..model import Mode
 from ..web.access import TABLES, Actor, rights_on
-from ..web.actions import library_of
+from ..web.library import library_of
 from ..web.words import mode_in_words, rows_label
 from .pages import rows_url
 from .selection import count_rows, filters_of

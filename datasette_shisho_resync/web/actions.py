@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ResyncError
 from ..model import Mode, Target
 from .access import TABLES, Actor, may_touch, rights_on
-from .library import WebLibrary
+from .library import WebLibrary, library_of
 from .panel import panel_of
 from .state import WebState, started_state
 from .words import EXPLAIN, LABELS, UNDO
@@ -66,14 +66,6 @@ async def _run_items(library: WebLibrary, actor: Actor, row: Any) -> list[dict[s
         return []
     href = f"{library.datasette.urls.row(library.name, 'resync_runs', str(row['id']))}/-/undo"
     return [_item(href, UNDO, "Put back every value that this run changed, and every row that it removed.")]
-
-
-def library_of(datasette: Datasette, database: str) -> WebLibrary | None:
-    """Return the database if it may be a library."""
-    state = started_state(datasette)
-    if state is None or database in state.others:
-        return None
-    return WebLibrary(datasette, datasette.get_database(database), state)
 
 
 async def _is_open(library: WebLibrary, actor: Actor, table: str, row: Any) -> bool:

@@ -41,7 +41,7 @@ from ..store.history import Run, load_run
 from ..store.jobs import JobRecord, load_job, running_job
 from ..store.pending import load_pending, remove_pending
 from ..store.schema import LibrarySchema, exact_text, open_library, translate
-from .state import WebState
+from .state import WebState, started_state
 
 if TYPE_CHECKING:
     from datasette import Request
@@ -83,6 +83,14 @@ class WebLibrary:
         except sqlite3.Error as error:
             raise translate(error, self.name) from error
         return result
+
+    async def schema(self) -> LibrarySchema:
+        """Return the library's tables as they are now. Raises NotALibrary, DatabaseBusy."""
+
+        def look_at_schema(conn: sqlite3.Connection, schema: LibrarySchema) -> LibrarySchema:
+            return schema
+
+        return await self.read(look_at_schema)
 
     async def brief(self, target: Target) -> Brief:
         """Return the rows a run is about. Raises UnknownRow."""
@@ -271,3 +279,19 @@ def _says_running(conn: sqlite3.Connection, schema: LibrarySchema) -> bool:
 
 def _has_pending(conn: sqlite3.Connection, schema: LibrarySchema) -> bool:
     return schema.has_history and bool(load_pending(conn))
+
+
+def library_of(datasette: Datasette, database: str) -> WebLibrary | None:
+    """Return the database if it may be a library."""
+    state = started_state(datasette)
+    if state is None or database in state.others:
+        return None
+    return WebLibrary(datasette, datasette.get_database(database), state)
+
+
+def libraries_of(datasette: Datasette) -> list[WebLibrary]:
+    """Return the databases that were libraries when Datasette started."""
+    state = started_state(datasette)
+    names = state.roots if state is not None else ()
+    found = (library_of(datasette, name) for name in names if name in datasette.databases)
+    return [library for library in found if library is not None]

@@ -1,0 +1,97 @@
+"""Gives every library its titles, explanations, sorting and facets, whatever its database is called.
+
+Datasette looks all of this up by the name of the database, and has no hook for it: so it is added once,
+when Datasette starts, below everything that the configuration says itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from datasette.utils import parse_metadata
+
+from ..site import METADATA
+from ..store.schema import LibrarySchema
+from .library import libraries_of
+
+if TYPE_CHECKING:
+    from datasette.app import Datasette
+
+_NAME = "library"
+"""The database whose block in the file is that of every library."""
+
+_SETTINGS = ("label_column", "hidden", "facets", "sort", "sort_desc")
+_SORTS = frozenset({"sort", "sort_desc"})
+_ADD_DATABASE = "insert or ignore into metadata_databases (database_name, key, value) values (?, ?, ?)"
+_ADD_TABLE = (
+    "insert or ignore into metadata_resources (database_name, resource_name, key, value) values (?, ?, ?, ?)"
+)
+_ADD_COLUMN = """
+    insert or ignore into metadata_columns (database_name, resource_name, column_name, key, value)
+    values (?, ?, ?, 'description', ?)
+"""
+
+
+async def give_look(datasette: Datasette) -> None:
+    """Add what metadata.yml says of a library to each that there is, where nothing else is said."""
+    internal = datasette.get_internal_database()
+    look = library_look()
+    for library in libraries_of(datasette):
+        name, tables = library.name, look["tables"]
+        _configure(datasette, name, tables, await library.schema())
+        # Not `set_resource_metadata` and its like: they replace what a person said, and take a write each.
+        await internal.execute_write_many(_ADD_DATABASE, [(name, "description", look["description"])])
+        await internal.execute_write_many(_ADD_TABLE, list(_texts(name, tables)))
+        await internal.execute_write_many(_ADD_COLUMN, list(_columns(name, tables)))
+
+
+@lru_cache(maxsize=1)
+def library_look() -> Mapping[str, Any]:
+    metadata: Any = parse_metadata(METADATA.read_text(encoding="utf-8"))
+    look: Mapping[str, Any] = metadata["databases"][_NAME]
+    return look
+
+
+def _texts(database: str, tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for table, said in tables.items():
+        yield from ((database, table, key, said[key]) for key in ("title", "description") if key in said)
+
+
+def _columns(database: str, tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for table, said in tables.items():
+        for column, text in said.get("columns", {}).items():
+            yield database, table, column, text
+
+
+def _configure(datasette: Datasette, database: str, tables: Mapping[str, Any], schema: LibrarySchema) -> None:
+    config = datasette.config = datasette.config or {}
+    configured = _below(_below(_below(config, "databases"), database), "tables")
+    for table, said in tables.items():
+        present = _below(configured, table)
+        wanted = {key: said[key] for key in _SETTINGS if key in said}
+        for key, value in _possible(wanted, present, schema.columns.get(table)).items():
+            present.setdefault(key, value)
+
+
+def _below(config: dict[str, Any], key: str) -> dict[str, Any]:
+    if not config.get(key):
+        config[key] = {}
+    found: dict[str, Any] = config[key]
+    return found
+
+
+def _possible(
+    wanted: Mapping[str, Any], present: Mapping[str, Any], columns: frozenset[str] | None
+) -> Mapping[str, Any]:
+    """Leave out what names a column that an older library has not, or would fight with what is configured."""
+    possible = dict(wanted)
+    if columns is not None and "facets" in possible:
+        possible["facets"] = [column for column in possible["facets"] if column in columns]
+    for key in ("label_column", "sort", "sort_desc"):
+        if columns is not None and possible.get(key) not in columns:
+            possible.pop(key, None)
+    if not _SORTS.isdisjoint(present) or "sortable_columns" in present:
+        possible = {key: value for key, value in possible.items() if key not in _SORTS}
+    return possible

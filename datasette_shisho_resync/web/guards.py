@@ -1,4 +1,5 @@
-"""The history is ours: who may look at the `resync_` tables, and that nobody writes them by hand.
+"""The history is ours: who may look at the `resync_` tables and ask our queries, and that nobody writes
+the tables by hand.
 
 Undo believes what they say.
 """
@@ -6,9 +7,10 @@ Undo believes what they say.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from datasette.permissions import PermissionSQL
@@ -16,6 +18,7 @@ from datasette.resources import TableResource
 
 from ..store.schema import HISTORY_TABLES
 from .access import RESYNC, TABLES, VIEW, Actor, may_view, visible_tables
+from .questions import closed_questions
 from .state import started_state
 
 if TYPE_CHECKING:
@@ -23,11 +26,13 @@ if TYPE_CHECKING:
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
+VIEW_QUERY = "view-query"
 _WRITES = frozenset({"insert-row", "update-row", "delete-row", "alter-table", "drop-table", RESYNC})
 _NEEDED = "the history needs resync-row on books or files, and view-table on both"
 _DENY_SQL = """
-    select d.value as parent, t.value as child, 0 as allow, :shisho_reason as reason
-    from json_each(:shisho_databases) as d, json_each(:shisho_tables) as t
+    select json_extract(value, '$[0]') as parent, json_extract(value, '$[1]') as child, 0 as allow,
+        :shisho_reason as reason
+    from json_each(:shisho_denied)
 """
 
 
@@ -70,20 +75,27 @@ async def may_see_history(datasette: Datasette, actor: Actor, database: str) -> 
 
 
 async def protect_history(datasette: Datasette, actor: Actor, action: str) -> PermissionSQL | None:
-    """Deny every write to our tables, and looking at them to those who may not resync or not see books.
+    """Deny every write to our tables, and looking at them to those who may not resync or not see books;
+    and our queries to those who may not view what they read.
 
     What may be looked at takes several questions to find out. Where none of our tables is shown they are
     simply denied.
     """
     if action in _WRITES:
-        return _denial(list(datasette.databases), "the history is written by runs alone")
+        return _denial(_history(datasette.databases), "the history is written by runs alone")
+    if action == VIEW_QUERY:
+        return _denial(await closed_questions(datasette, actor), "it reads a table that is closed")
     if action != VIEW:
         return None
     if _among_books.get():
-        return _denial(list(datasette.databases), "this page shows no history")
+        return _denial(_history(datasette.databases), "this page shows no history")
     with _asked(among_books=True):
         closed = [name for name in _libraries(datasette) if not await may_look(datasette, actor, name)]
-    return _denial(closed, _NEEDED) if closed else None
+    return _denial(_history(closed), _NEEDED)
+
+
+def _history(databases: Iterable[str]) -> list[tuple[str, str]]:
+    return list(product(databases, HISTORY_TABLES))
 
 
 def _libraries(datasette: Datasette) -> list[str]:
@@ -92,15 +104,11 @@ def _libraries(datasette: Datasette) -> list[str]:
     return [name for name in datasette.databases if state is None or name not in state.others]
 
 
-def _denial(databases: list[str], reason: str) -> PermissionSQL:
-    return PermissionSQL(
-        sql=_DENY_SQL,
-        params={
-            "shisho_reason": reason,
-            "shisho_databases": json.dumps(databases),
-            "shisho_tables": json.dumps(list(HISTORY_TABLES)),
-        },
-    )
+def _denial(pairs: list[tuple[str, str]], reason: str) -> PermissionSQL | None:
+    """Deny these (database, table or query) pairs."""
+    if not pairs:
+        return None
+    return PermissionSQL(sql=_DENY_SQL, params={"shisho_reason": reason, "shisho_denied": json.dumps(pairs)})
 
 
 async def may_look(datasette: Datasette, actor: Actor, database: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .look import give_look
+from .questions import store_questions
 from .state import start
 
 if TYPE_CHECKING:
@@ -15,3 +16,4 @@ async def start_all(datasette: Datasette) -> None:
     """Raises StartupError."""
     await start(datasette)
     await give_look(datasette)
+    await store_questions(datasette)

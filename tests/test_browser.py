@@ -192,11 +192,16 @@ def test_without_javascript_the_links_lead_to_forms_that_work(plain_page: Any, s
     assert shelf.book()["title"] == "Dune Messiah"
 
 
-@pytest.mark.parametrize("path", ["/library/books/1/-/resync?mode=refresh", "/library/books/1/-/explain"])
-def test_pages_fit_a_phone(page: Any, path: str) -> None:
+@pytest.mark.parametrize("name", ["resync?mode=refresh", "resync?mode=reset", "explain"])
+def test_pages_fit_a_phone(page: Any, shelf: Library, name: str) -> None:
+    long_word = "Donaudampfschifffahrtsgesellschaft" * 3
+    shelf.edit("books", description=f"{long_word} and more words. " * 20, description_source="manual")
+    shelf.rewrite(1, epub(long_word, [long_word], genres=["Classics"], description="Words. " * 200))
     page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(path)
+    page.goto(f"/library/books/1/-/{name}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    cells = page.query_selector_all(".shisho-changes tbody:first-of-type tr:first-child td")
+    assert all(cell.bounding_box()["width"] > 250 for cell in cells)
 
 
 def test_no_text_of_a_book_is_run(page: Any, shelf: Library) -> None:

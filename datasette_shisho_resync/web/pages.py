@@ -164,7 +164,7 @@ def _files(plan: Plan) -> list[dict[str, Any]]:
             "name": row_name("files", f.id),
             "path": shown(f.path),
             "status": f.status.value,
-            "error": sendable(f.error),
+            "error": str(sendable(f.error or "")).removeprefix(f"{shown(f.path)}: "),
             "is_failed": f.status in _FAILED,
         }
         for f in plan.files

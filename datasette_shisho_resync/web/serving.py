@@ -14,7 +14,7 @@ from datasette import Forbidden, NotFound, PayloadTooLarge, Response
 from datasette.utils import add_cors_headers, tilde_decode
 from datasette.utils.asgi import Base400
 
-from ..errors import DatabaseBusy, JobRunning, ResyncError, RootUnavailable, UndoConflict
+from ..errors import DatabaseBusy, JobRunning, ResyncError, RootUnavailable
 from ..json_output import error_to_json, sendable
 from .asking import BadBody, is_json
 
@@ -151,7 +151,6 @@ def _error_context(call: Call, error: ResyncError) -> dict[str, Any]:
         "error": sendable(error.message),
         "status": error.status,
         "would_remove": sendable(error.would_remove) if isinstance(error, RootUnavailable) else (),
-        "fields": sendable(error.fields) if isinstance(error, UndoConflict) else (),
         "job_url": _running_job_url(call, error) if isinstance(error, JobRunning) else None,
         "confirm_url": f"?mode={call.request.args.get('mode')}&confirm_missing=1" if is_missing else None,
     }

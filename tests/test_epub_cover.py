@@ -93,6 +93,21 @@ def test_a_first_page_that_shows_no_single_image_is_no_cover(body: str) -> None:
     assert found.load_cover() is None
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"metadata_xml": '<meta name="cover" content="i"/>', "manifest_xml": IMAGE_ITEM},
+        {"manifest_xml": IMAGE_ITEM.replace("/>", ' properties="cover-image"/>')},
+        {"guide_xml": '<guide><reference type="cover" href="https://example.com/c.jpg"/></guide>'},
+    ],
+)
+def test_a_cover_that_is_named_and_not_there_is_said_to_be_missing(more: dict[str, str]) -> None:
+    found = parsed(build_epub(**more))
+    assert found.load_cover is not None
+    with pytest.raises(UnreadableFile, match=r"c(%20d)?\.jpg' is not in the archive"):
+        found.load_cover()
+
+
 SVG_ITEM = '<item id="c" href="images/cover.svg" media-type="image/svg+xml" properties="cover-image"/>'
 
 

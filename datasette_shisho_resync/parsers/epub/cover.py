@@ -34,7 +34,8 @@ def load_cover(archive: Archive, package: Package, name: str, limits: Limits) ->
     Raises: UnreadableFile, LimitExceeded, for the first of them, when it names some and none can be read.
     """
     failure: MediaError | None = None
-    for entry in dict.fromkeys(_named(archive, package, name, limits)):
+    missing: list[str] = []
+    for entry in dict.fromkeys(_named(archive, package, name, limits, missing)):
         try:
             return _image(archive, entry, name, limits)
         except MediaError as error:
@@ -43,7 +44,10 @@ def load_cover(archive: Archive, package: Package, name: str, limits: Limits) ->
         raise failure
     guess = _only_image_of_first_page(archive, package, name, limits)
     with suppress(MediaError):
-        return _image(archive, guess, name, limits) if guess else None
+        if guess:
+            return _image(archive, guess, name, limits)
+    if missing:
+        raise UnreadableFile(name, f"{missing[0][:200]!r} is not in the archive")
     return None
 
 
@@ -66,8 +70,10 @@ def _image_in_drawing(archive: Archive, drawing: str, name: str, limits: Limits)
     raise UnreadableFile(name, "its cover is a drawing (SVG) without an image")
 
 
-def _named(archive: Archive, package: Package, name: str, limits: Limits) -> Iterator[str]:
-    """Yield the entries that are called the cover, the plainest claim first."""
+def _named(
+    archive: Archive, package: Package, name: str, limits: Limits, missing: list[str]
+) -> Iterator[str]:
+    """Yield the entries that are called the cover, the plainest claim first; note what is not there."""
     claims = chain(
         _named_by_meta(package),
         _named_by_item(package),
@@ -77,8 +83,8 @@ def _named(archive: Archive, package: Package, name: str, limits: Limits) -> Ite
     for href in islice(claims, _MAX_CLAIMS):
         entry = resolved(archive, package.path, href)
         if entry is None:
-            continue
-        if entry.lower().endswith(_PAGE_ENDINGS):
+            missing += [href] if href.strip() else []
+        elif entry.lower().endswith(_PAGE_ENDINGS):
             yield from _images_on_page(archive, entry, name, limits)[:1]
         else:
             yield entry

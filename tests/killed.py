@@ -14,19 +14,17 @@ import sqlite3
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
 from types import FrameType
 from typing import Any
 
+from reader import Reader
+
 from datasette_shisho_resync.errors import ResyncError
 from datasette_shisho_resync.files import write
-from datasette_shisho_resync.hooks import default_extensions
 from datasette_shisho_resync.library_scan import ScanOptions, scan_library
-from datasette_shisho_resync.model import FileReading, Mode, ReadRequest, Target
-from datasette_shisho_resync.reading import read_file
+from datasette_shisho_resync.model import Mode, Target
 from datasette_shisho_resync.resync import Ask, By, Service
 from datasette_shisho_resync.resync.roots import with_default_roots
 from datasette_shisho_resync.settings import Settings
@@ -45,25 +43,6 @@ _CHANGES = (
 _FOR_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _WRITER = write.__file__
 BY = By("cli")
-
-
-class Reader:
-    """Reads in this process: one that is about to be killed should not start others."""
-
-    def __init__(self) -> None:
-        self._extensions = default_extensions()
-        self.file_types = frozenset(self._extensions.parsers)
-
-    def read(self, request: ReadRequest) -> FileReading:
-        return read_file(request, self._extensions)
-
-    def submit(self, request: ReadRequest) -> Future[FileReading]:
-        future: Future[FileReading] = Future()
-        future.set_result(self.read(request))
-        return future
-
-    def map_unordered(self, requests: Iterable[ReadRequest]) -> Iterator[tuple[ReadRequest, FileReading]]:
-        return ((request, self.read(request)) for request in requests)
 
 
 class Steps:

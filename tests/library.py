@@ -226,8 +226,8 @@ class Library:
     def with_history(self) -> None:
         create_history(self.conn)
 
-    def scan_all(self) -> ScanReport:
-        options = ScanOptions((str(self.root),))
+    def scan_all(self, *, prune: bool = False) -> ScanReport:
+        options = ScanOptions((str(self.root),), prune=prune)
         return scan_library(self.conn, "library.db", options, self.settings, self.pool, BY, lambda told: None)
 
     def sidecar(self, path: Path | str | None = None) -> dict[str, Any]:

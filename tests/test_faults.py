@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from builders.images import png
+from library import BY, Library, epub
+from reader import Reader
 
-from datasette_shisho_resync.errors import NotALibrary
+from datasette_shisho_resync.errors import (
+    DatabaseBusy,
+    MediaError,
+    NotALibrary,
+    ResyncError,
+    RootUnavailable,
+    StalePlan,
+)
+from datasette_shisho_resync.model import Mode, Target
+from datasette_shisho_resync.resync import Ask, Service
 from datasette_shisho_resync.store.schema import create_library, open_library
+from datasette_shisho_resync.workers import WorkerPool
 
 NOBODY = 65534
 
@@ -74,3 +93,306 @@ def test_what_is_still_in_the_log_of_a_library_is_never_left_out(open_folder: Pa
         copies = [shutil.copy(tmp_path / f"library.db{part}", open_folder) for part in ("", "-wal")]
     with read_only(open_folder, *map(Path, copies)), pytest.raises(NotALibrary, match="can't be opened"):
         open_library(copies[0])
+
+
+# --- disks ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def new_edition(book: Library) -> Library:
+    """A scanned book whose file changed since."""
+    book.scan()
+    book.service.close()
+    book.rewrite(
+        1, epub("New " * 999, ["Ann", "Bob"], genres=["SF"], description="x" * 50_000, cover=png(9, 9))
+    )
+    return book
+
+
+def test_a_full_disk_leaves_every_row_and_file_as_it_was(new_edition: Library) -> None:
+    pages = new_edition.conn.execute("pragma page_count").fetchone()[0]
+    new_edition.conn.execute(f"pragma max_page_count = {pages}")
+    before, names = new_edition.dump(), sorted((new_edition.root / "Shelf").iterdir())
+    with pytest.raises(ResyncError, match="no room left on the disk"):
+        new_edition.refresh()
+    assert (new_edition.dump(), sorted((new_edition.root / "Shelf").iterdir())) == (before, names)
+    new_edition.conn.execute(f"pragma max_page_count = {10 * pages}")
+    assert new_edition.refresh().plan.changes
+
+
+@contextmanager
+def files_below(most_bytes: int) -> Iterator[None]:
+    """Let the system refuse to make a file larger: what it says is what it says of a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, former)
+
+
+def test_a_cover_that_finds_no_room_leaves_the_old_one_and_comes_later(book: Library) -> None:
+    book.rewrite(1, epub("Old", cover=png(9, 9)))
+    book.scan()
+    cover = book.root / "Shelf" / "a.epub.cover.png"
+    old, large = cover.read_bytes(), png(9, 9, "red") + os.urandom(8 * 1024**2)
+    book.rewrite(1, epub("New", cover=large))
+    with files_below(4 * 1024**2):
+        outcome = book.scan()
+    assert any("cover.png" in warning for warning in outcome.warnings)
+    assert (cover.read_bytes(), book.book()["title"]) == (old, "New")
+    assert not list(book.root.rglob("*.tmp"))
+    book.service.close()
+    book.service.recover()
+    assert cover.read_bytes() == large
+
+
+def test_read_only_media_are_read_and_only_warned_of(open_folder: Path, worker_pool: WorkerPool) -> None:
+    library = Library(open_folder / "made", worker_pool)
+    library.add_file(library.add_book(), "a.epub", epub("New", cover=png(9, 9)))
+    shelf = library.root / "Shelf"
+    names = sorted(shelf.iterdir())
+    library.folder.chmod(0o777)
+    for part in library.folder.glob("library.db*"):
+        part.chmod(0o666)
+    with read_only(shelf):
+        outcome = library.scan()
+    assert library.book()["title"] == "New"
+    assert len([w for w in outcome.warnings if "permission denied" in w]) == 3
+    assert sorted(shelf.iterdir()) == names
+    library.close()
+
+
+# --- roots ------------------------------------------------------------------------------------
+
+
+def unmounted(library: Library) -> None:
+    library.root.rename(library.folder / "elsewhere")
+
+
+def emptied(library: Library) -> None:
+    unmounted(library)
+    library.root.mkdir()
+
+
+def swapped(library: Library) -> None:
+    emptied(library)
+    (library.root / "Somebody else").mkdir()
+    (library.root / "Somebody else" / "other.epub").write_bytes(epub("Other"))
+
+
+def replaced_by_a_file(library: Library) -> None:
+    unmounted(library)
+    library.root.write_bytes(b"")
+
+
+def linked_in_a_circle(library: Library) -> None:
+    unmounted(library)
+    library.root.symlink_to(library.root)
+
+
+DEAD = (unmounted, emptied, swapped, replaced_by_a_file, linked_in_a_circle)
+
+
+@pytest.mark.parametrize("die", DEAD)
+def test_on_a_dead_root_nothing_is_missing(book: Library, die: Any) -> None:
+    book.scan()
+    book.add_witness()
+    die(book)
+    before = book.dump()
+    for mode in Mode:
+        with pytest.raises((RootUnavailable, MediaError)):
+            book.run(mode)
+    with suppress(ResyncError):
+        assert book.scan_all(prune=True).removed == 0
+    assert [row["id"] for row in book.rows("files")] == [row[0][1] for row in before["files"]] + [
+        row["id"] for row in book.rows("files", "filepath like '%Somebody else%'")
+    ]
+
+
+@pytest.mark.parametrize("die", DEAD)
+def test_one_dead_root_of_several_takes_nothing_along_and_the_others_work(book: Library, die: Any) -> None:
+    book.scan()
+    book.add_witness()
+    other = book.folder / "other disk"
+    other.mkdir()
+    book.add("library_paths", library_id="1", filepath=str(other))
+    second = book.add(
+        "books",
+        title="S",
+        sort_title="S",
+        filepath=str(other),
+        library_id=1,
+        title_source="filepath",
+        sort_title_source="filepath",
+        author_source="filepath",
+    )
+    for name in ("gone", "there"):
+        book.write(other / f"{name}.epub", epub(name))
+        book.add(
+            "files",
+            library_id=1,
+            book_id=second,
+            filepath=str(other / f"{name}.epub"),
+            file_type="epub",
+            file_role="main",
+            filesize_bytes=1,
+        )
+    die(book)
+    (other / "gone.epub").unlink()
+    with pytest.raises((RootUnavailable, MediaError)):
+        book.scan(pk=1)
+    assert book.scan(pk=second).plan.removals
+    assert [row["filepath"] for row in book.rows("files", f"book_id = {second}")] == [
+        str(other / "there.epub")
+    ]
+    assert len(book.rows("files", "book_id = 1")) == 1
+
+
+# --- what is not "no such file" ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["lstat", "open"])
+@pytest.mark.parametrize(
+    "code", [errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOTDIR, errno.ELOOP, errno.ENOMEM]
+)
+def test_trouble_with_a_file_is_never_taken_for_its_absence(
+    book: Library, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
+    book.scan()
+    book.add_witness()
+    path, real = str(book.file_path()), getattr(os, call)
+
+    def failing(name: Any, *args: Any, **kwargs: Any) -> Any:
+        if name == path:
+            raise OSError(code, os.strerror(code), name)
+        return real(name, *args, **kwargs)
+
+    book.service.reader = Reader()
+    before = book.dump()
+    monkeypatch.setattr(os, call, failing)
+    for mode in Mode:
+        for confirm_missing in (False, True):
+            with pytest.raises(MediaError, match=os.strerror(code).lower()):
+                book.run(mode, confirm_missing=confirm_missing)
+    assert book.dump() == before
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOTDIR, errno.ELOOP])
+def test_trouble_with_the_root_is_never_taken_for_a_files_absence(
+    book: Library, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    book.scan()
+    book.add_witness()
+    book.remove(1)
+    before, real = book.dump(), os.scandir
+
+    def failing(name: Any) -> Any:
+        if name == str(book.root):
+            raise OSError(code, os.strerror(code), name)
+        return real(name)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    for confirm_missing in (False, True):
+        with pytest.raises(RootUnavailable, match=os.strerror(code).lower()):
+            book.scan(confirm_missing=confirm_missing)
+    assert book.dump() == before
+
+
+# --- other writers -----------------------------------------------------------------------------
+
+HOLDER = """
+import sqlite3, sys, time
+conn = sqlite3.connect(sys.argv[1], isolation_level=None)
+conn.execute("begin immediate")
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+conn.execute("commit")
+"""
+SHISHO = """
+import sqlite3, sys
+conn = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+print("writing", flush=True)
+for _ in range(int(sys.argv[2])):
+    conn.execute("begin immediate")
+    conn.execute("update books set subtitle = coalesce(subtitle, '') || 'x', subtitle_source = 'manual'")
+    conn.execute("insert into tags (library_id, name) select 1, 'tag ' || count(*) from tags")
+    conn.execute("commit")
+"""
+
+
+def another_process(program: str, *arguments: object) -> subprocess.Popen[str]:
+    started = subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
+    assert started.stdout is not None
+    assert started.stdout.readline()
+    return started
+
+
+def test_a_run_waits_for_another_process_that_writes(new_edition: Library) -> None:
+    with another_process(HOLDER, new_edition.path, 0.5):
+        assert new_edition.scan().plan.changes
+
+
+def test_a_run_that_waits_too_long_changes_nothing(new_edition: Library) -> None:
+    new_edition.conn.execute("pragma busy_timeout = 50")
+    before = new_edition.dump()
+    with another_process(HOLDER, new_edition.path, 60) as holder:
+        with pytest.raises(DatabaseBusy, match="another program is writing"):
+            new_edition.scan()
+        holder.kill()
+    assert new_edition.dump() == before
+
+
+def test_nothing_is_lost_while_a_shisho_writes(book: Library) -> None:
+    with another_process(SHISHO, book.path, 300) as shisho:
+        runs = 0
+        while shisho.poll() is None or runs < 3:
+            book.rewrite(1, epub(f"Title {runs}", ["Ann", f"Author {runs}"], tags=f"tag {runs}, own {runs}"))
+            assert book.scan().run_id is not None
+            runs += 1
+    assert shisho.returncode == 0
+    assert book.book()["subtitle"] == "x" * 300
+    assert book.book()["title"] == f"Title {runs - 1}"
+    assert len({row["name"] for row in book.rows("tags")}) == len(book.rows("tags"))
+    assert book.conn.execute("pragma foreign_key_check").fetchall() == []
+
+
+@pytest.mark.parametrize("edit", ["a row", "the file", "its sidecar", "a new file", "a list"])
+def test_what_changed_between_preview_and_apply_refuses_the_plan(new_edition: Library, edit: str) -> None:
+    book = new_edition
+    digest = book.preview(Mode.REFRESH).plan.digest
+    if edit == "a row":
+        book.edit("books", title="Mine", title_source="manual")
+    elif edit == "the file":
+        book.rewrite(1, epub("Newer"))
+    elif edit == "its sidecar":
+        digest = book.preview().plan.digest
+        book.edit_sidecar(book.book_sidecar(), title="Edited")
+    elif edit == "a new file":
+        book.add_file(1, "b.epub", epub("Other"))
+    else:
+        book.conn.execute("delete from authors")
+    before = book.dump()
+    with pytest.raises(StalePlan) as caught:
+        book.run(Mode.SCAN if edit == "its sidecar" else Mode.REFRESH, digest=digest)
+    assert caught.value.status == 409
+    assert caught.value.plan.digest != digest
+    assert book.dump() == before
+
+
+def test_of_two_people_at_one_book_the_second_is_told(new_edition: Library) -> None:
+    book = new_edition
+    with closing(open_library(book.path)) as conn:
+        second = Service(conn, "library.db", book.settings, book.pool)
+        ask = Ask(Target("books", 1), Mode.REFRESH)
+        digests = [service.preview(ask).plan.digest for service in (book.service, second)]
+        assert digests[0] == digests[1]
+        book.refresh(digest=digests[0])
+        before = book.dump()
+        with pytest.raises(StalePlan):
+            second.run(Ask(Target("books", 1), Mode.REFRESH, digest=digests[1]), BY)
+        assert book.dump() == before

@@ -160,10 +160,12 @@ class Scan:
             self.service.transaction(lambda: self._move(mover, moves))
         if found.retouched:
             self.service.transaction(lambda: self._retouch(found))
+        gone = self._gone(found) if self.options.prune else []
         self._read_and_write(found)
         if found.edited:
             self.service.transaction(lambda: touch_sidecars(self.conn, found.edited, found.started_ns))
-        self._vanished(found)
+        self.tally.counts["missing"] += 0 if self.options.prune else len(found.vanished)
+        self._prune(gone)
 
     def _guard_against_loss(self, vanished: Sequence[KnownFile]) -> None:
         """Raise MassRemoval, before anything is written, when much would go unconfirmed; a dry run warns."""
@@ -217,23 +219,31 @@ class Scan:
         self.done += len(unit.files) if isinstance(unit, ImportUnit) else len(unit.changed)
         self.progress(Progress("Reading", self.done, self.total, self.tally.counts["failed"]))
 
-    def _vanished(self, found: Survey) -> None:
-        """Drop the records of vanished files if asked to; each is judged, and removed by a run of its own."""
-        if not self.options.prune:
-            self.tally.counts["missing"] += len(found.vanished)
-            return
+    def _gone(self, found: Survey) -> list[KnownFile]:
+        """Judge vanished files before new ones get records, which don't prove that this is their disk."""
+        gone = []
         for row in found.vanished:
-            ask = Ask(Target("files", row.id), Mode.SCAN)
             try:
-                if not self.service.preview(ask).deleted:
-                    continue
-                self.service.transaction(self.job.start)
-                outcome = self.service.run(ask, self.job.by)
+                if self.service.preview(Ask(Target("files", row.id), Mode.SCAN)).deleted:
+                    gone.append(row)
             except ResyncError as error:
-                self.tally.note(ScannedFile(row.path, "error", row.id, row.book_id, error.message))
+                self._note_spared(row, error)
+        return gone
+
+    def _prune(self, gone: Sequence[KnownFile]) -> None:
+        """Drop the records of files that are gone, each by a run of its own, which judges it again."""
+        for row in gone:
+            try:
+                self.service.transaction(self.job.start)
+                outcome = self.service.run(Ask(Target("files", row.id), Mode.SCAN), self.job.by)
+            except ResyncError as error:
+                self._note_spared(row, error)
                 continue
             if outcome.deleted:
                 self.tally.note(ScannedFile(row.path, "removed", row.id, row.book_id))
+
+    def _note_spared(self, row: KnownFile, error: ResyncError) -> None:
+        self.tally.note(ScannedFile(row.path, "error", row.id, row.book_id, error.message))
 
     # --- the end ------------------------------------------------------------------------------
 

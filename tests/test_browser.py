@@ -204,9 +204,52 @@ def test_pages_fit_a_phone(page: Any, shelf: Library, name: str) -> None:
     assert all(cell.bounding_box()["width"] > 250 for cell in cells)
 
 
+@pytest.mark.parametrize("path", ["books/-/resync?_mode=refresh", "-/resync/jobs/1"])
+def test_pages_of_jobs_fit_a_phone(page: Any, shelf: Library, path: str) -> None:
+    shelf.add("resync_jobs", kind="books", state="done", started_at="2026-01-01 00:00:00+00:00", total=3)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"/library/{path}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_no_text_of_a_book_is_run(page: Any, shelf: Library) -> None:
     hostile = "<img src=x onerror='window.hacked=true'>"
     shelf.edit("books", title=hostile, title_source="manual", subtitle=hostile)
     for path in ("books/1", "books/1/-/resync?mode=refresh", "books/1/-/explain", "resync_runs/1/-/undo"):
         page.goto(f"/library/{path}")
         assert page.evaluate("window.hacked") is None
+
+
+def start_job(page: Any, table: str, action: str) -> None:
+    page.goto(f"/library/{table}")
+    page.click(".page-action-menu summary")
+    page.click(f"a[role=menuitem]:has-text({action!r})")
+    page.click(f"input[type=submit][value^={action[:4]!r}]")
+    page.wait_for_url(re.compile("/library/-/resync/jobs/[0-9]+$"))
+
+
+def test_a_job_on_filtered_rows_shows_its_end_by_itself(page: Any, shelf: Library) -> None:
+    shelf.add_file(shelf.add_book("Broken"), "broken.epub", b"no zip")
+    start_job(page, "books?id__lt=4", "Scan these 3 rows...")
+    page.wait_for_selector("#shisho-job[data-state=done]")
+    assert page.inner_text("[data-count=changed]") == "1"
+    assert page.inner_text(".shisho-errors a") == "book 3"
+    assert page.query_selector("input[name=cancel]") is None
+    assert shelf.book()["title"] == "Dune Messiah"
+
+
+def test_a_job_can_be_watched_and_cancelled(page: Any, shelf: Library) -> None:
+    for number in range(400):
+        shelf.add_file(shelf.add_book(f"Shelf {number}"), f"{number}.epub", epub(f"Book {number}"))
+    start_job(page, "books", "Refresh these 402 rows...")
+    page.wait_for_function("document.querySelector('#shisho-progress').value > 0")
+    assert page.get_attribute("#shisho-job-status", "role") == "status"
+    page.click("input[name=cancel]")
+    page.wait_for_selector("#shisho-job[data-state=cancelled]")
+    assert 0 < page.evaluate("document.querySelector('#shisho-progress').value") < 402
+
+
+def test_without_javascript_the_page_of_a_job_reloads_itself(plain_page: Any, shelf: Library) -> None:
+    start_job(plain_page, "books", "Scan these 2 rows...")
+    plain_page.wait_for_selector("#shisho-job[data-state=done]")
+    assert shelf.book()["title"] == "Dune Messiah"

@@ -107,6 +107,7 @@ async def test_what_fails_is_told_with_a_link(client: Client, shelf: Library) ->
     page = (await client.get(f"{JOBS}/1")).text
     assert 'href="/library/books/2"' in page
     assert "What failed" in page
+    assert "started by root" in page
 
 
 # --- which rows -----------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from ..json_output import sendable
 from ..model import Mode
 from ..store.jobs import JobRecord
 from ..value_text import counted
+from ..web.history import row_text
 from ..web.library import WebLibrary
-from ..web.pages import is_field, shown_change
+from ..web.pages import is_field, is_lost, shown_change
 from ..web.words import BUTTONS, LABELS, mode_in_words, row_name, rows_label, state_in_words
 from .asking import JobWish
 from .preview import JobPreview, SampleRow
@@ -85,20 +86,17 @@ def _sample_row(library: WebLibrary, row: SampleRow, visible: frozenset[str]) ->
     table, pk = row.target.table, row.target.pk
     plan = row.outcome.plan if row.outcome else None
     fields = [c for c in plan.changes if is_field(c)] if plan else []
-    fields.sort(key=lambda change: not shown_as_lost(change.old_source))
+    fields.sort(key=lambda change: not is_lost(change))
     changes = [shown_change(library, row.brief, c, visible) for c in fields[:_MOST_CHANGES] if row.brief]
     return {
         "name": row_name(table, pk),
+        "text": row_text(dict(row.outcome.rows[0].columns)) if row.outcome and row.outcome.rows else "",
         "url": library.datasette.urls.row(library.name, table, str(pk)),
         "changes": changes,
         "more": len(fields) - len(changes),
         "removed": counted(len(plan.removals), "record") if plan and plan.removals else None,
         "error": sendable(row.error),
     }
-
-
-def shown_as_lost(source: str | None) -> bool:
-    return source == "manual"
 
 
 def preview_to_json(selection: Selection, wish: JobWish, preview: JobPreview) -> dict[str, Any]:
@@ -150,7 +148,7 @@ def job_page(library: WebLibrary, record: JobRecord, *, can_cancel: bool) -> dic
         "done": done,
         "progress_words": f"{done:,} of {total:,}" if total else "",
         "counts": [{"name": name, "count": record.counts[name]} for name in names],
-        "actor": sendable(record.actor),
+        "started_by": sendable(record.actor),
         "started_at": shown(record.started_at[:19]),
         "finished_at": shown((record.finished_at or "")[:19]),
         "would_remove": record.would_remove,

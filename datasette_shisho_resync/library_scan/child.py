@@ -31,7 +31,6 @@ from .rows import RowsJob, RowsOrder
 
 CANCEL = b"cancel"
 _LOOK_SECONDS = 5.0  # how long who ordered the job is kept waiting
-_NICENESS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,6 @@ class Parent:
 def main() -> None:
     """Do the one order that comes over standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    os.nice(_NICENESS)
     parent = Parent(Channel(os.dup(0)))
     order: JobOrder = pickle.loads(parent.channel.receive())
     try:

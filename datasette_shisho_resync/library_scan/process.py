@@ -15,7 +15,11 @@ from .child import CANCEL, Begun, JobOrder, Refused
 from .done import RowDone
 
 _START_SECONDS = 120.0
-_PROGRAM = f"import sys; sys.path[:] = sys.argv[1:]; from {__package__}.child import main; main()"
+_NICENESS = 5  # from the first moment on: a start is the most work at once
+_PROGRAM = (
+    f"import os, sys; os.nice({_NICENESS}); sys.path[:] = sys.argv[1:]; "
+    f"from {__package__}.child import main; main()"
+)
 
 
 class JobProcess:

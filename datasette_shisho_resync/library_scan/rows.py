@@ -28,7 +28,7 @@ _ROWS_AHEAD = 4
 _MOST_ERRORS = 1000  # kept in the job's row; the count goes on
 _TELL_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0  # for another program that holds the write lock
-_LEAST_PAUSE_SECONDS = 0.002
+_PAUSE_SECONDS = 0.005  # lets others write: SQLite gives its lock to whoever asks when it is free
 _FAILED = (FileStatus.ERROR, FileStatus.REFUSED, FileStatus.UNAVAILABLE)
 
 
@@ -109,16 +109,11 @@ class RowsJob:
             state = self.stopped()
             if state is not None:
                 return state
-            started = time.monotonic()
             self._row(pk, check)
-            self._pause(time.monotonic() - started)
+            time.sleep(_PAUSE_SECONDS)
             if time.monotonic() - self._told_at > _TELL_SECONDS:
                 self._note_progress()
         return None
-
-    def _pause(self, seconds: float) -> None:
-        """Let others write: SQLite gives the lock to whoever asks first, and does not queue."""
-        time.sleep(max(_LEAST_PAUSE_SECONDS, min(seconds, _TELL_SECONDS)))
 
     def _with_files_ahead(self, pks: Iterable[int]) -> Iterator[int]:
         """Yield each row when the files of a few more are being read."""

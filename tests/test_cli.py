@@ -349,6 +349,23 @@ def test_a_no_on_the_terminal_changes_nothing(edited: Library) -> None:
     assert edited.title() == ("Mine", "manual")
 
 
+def test_on_a_terminal_a_prune_asks_before_much_goes(edited: Library) -> None:
+    shelf = [edited.root / f"{number}" for number in range(6)]
+    for folder in shelf:
+        folder.mkdir()
+        build_epub(folder / "book.epub", title=folder.name)
+    answer("scan", edited.database, edited.root)
+    for folder in shelf:
+        (folder / "book.epub").unlink()
+    command = ("scan", edited.database, edited.root, "--prune")
+
+    exit_code, _, shown = on_terminal(command, b"n\n")
+    assert (exit_code, "Remove 6 records? [y/N]" in shown) == (1, True)
+
+    exit_code, stdout, _ = on_terminal(command, b"y\n")
+    assert (exit_code, "6 removed" in stdout) == (0, True)
+
+
 # --- explain, history, undo -----------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import pytest
 from library import Library, epub
 from web import EDITOR, GRANTS, ROOT, Client, served
 
+from datasette_shisho_resync.files import take_job_lock
 from datasette_shisho_resync.jobs.selection import Selection
 
 pytestmark = pytest.mark.asyncio
@@ -364,6 +365,30 @@ async def test_much_loss_needs_its_number(client: Client, shelf: Library) -> Non
     assert (told["removed"], len(shelf.rows("books"))) == (6, 2)
 
 
+async def test_a_job_that_left_records_says_how_many(client: Client, shelf: Library) -> None:
+    shelf.with_history()
+    shelf.add("resync_jobs", kind="books", state="done", started_at="x", total=9, done=9, would_remove=7)
+    assert "7 records of files were not removed" in (await client.get(f"{JOBS}/1")).text
+    assert (await status(client, 1))["would_remove"] == 7
+
+
+async def test_a_scan_by_another_program_can_be_watched_but_not_stopped(
+    client: Client, shelf: Library
+) -> None:
+    shelf.with_history()
+    await client.ds.invoke_startup()
+    shelf.add("resync_jobs", kind="scan", state="running", started_at="x")
+    lock = take_job_lock(shelf.path)
+    assert lock is not None
+    page = (await client.get(f"{JOBS}/1")).text
+    assert "Another program runs this job" in page
+    response = await client.ds.client.post(f"{JOBS}/1/cancel", actor=ROOT, json={})
+    assert (response.status_code, "another program" in response.json()["error"]) == (409, True)
+    assert (await start(client)).json()["job"] == 1
+    lock.release()
+    assert (await status(client, 1))["state"] == "interrupted"
+
+
 # --- while it runs --------------------------------------------------------------------------------
 
 
@@ -468,3 +493,42 @@ async def test_values_are_escaped(client: Client, shelf: Library) -> None:
     errors = json.dumps([{"table": "books", "pk": 1, "path": hostile, "error": hostile}])
     shelf.add("resync_jobs", kind="books", state="done", started_at="x", errors=errors, actor=hostile)
     assert hostile not in (await client.get(f"{JOBS}/1")).text
+
+
+# --- undo -----------------------------------------------------------------------------------------
+
+UNDO = f"{JOBS}/1/undo"
+
+
+async def test_a_job_is_undone_as_a_whole(client: Client, shelf: Library) -> None:
+    before = shelf.content(with_derived=False)
+    await run(client, "id__lt=4")
+    assert f'href="{UNDO}"' in (await client.get(f"{JOBS}/1")).text
+    assert "3 runs" in (await client.get(UNDO)).text
+    response = await client.form(UNDO, {"undo": "Undo"})
+    assert (response.status_code, response.headers["location"]) == (303, f"{JOBS}/1")
+    assert client.messages(response) == ["3 runs of job 1 undone"]
+    assert shelf.content(with_derived=False) == before
+    assert shelf.rows("resync_pending") == []
+    assert "Undo this job" not in (await client.get(f"{JOBS}/1")).text
+    again = await client.ds.client.post(UNDO, actor=ROOT, json={})
+    assert (again.status_code, again.json()["error"]) == (409, "Job 1 has nothing to undo.")
+
+
+async def test_a_job_with_an_edit_since_is_not_undone_at_all(client: Client, shelf: Library) -> None:
+    await run(client, "id__lt=4", fields=["genres"])
+    shelf.rewrite(2, epub("Other", genres=["Other"]))
+    shelf.scan(pk=2)
+    before = shelf.content()
+    response = await client.ds.client.post(UNDO, actor=ROOT, json={})
+    assert (response.status_code, "books.2.genres" in response.json()["fields"]) == (409, True)
+    assert shelf.content() == before
+
+
+async def test_undo_of_a_job_needs_both_tables_and_every_library(two_libraries: Library) -> None:
+    two_libraries.with_history()
+    two_libraries.add("resync_jobs", kind="books", state="done", started_at="x", actor="ed")
+    client = Client(served(two_libraries, {"library_access": {"Closed": {"id": "boss"}}}, GRANTS))
+    assert (await client.get(f"{JOBS}/1", EDITOR)).status_code == 200
+    assert (await client.get(UNDO, EDITOR)).status_code == 403
+    assert (await client.ds.client.post(UNDO, actor=EDITOR, json={})).status_code == 403

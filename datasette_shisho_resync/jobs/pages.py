@@ -131,7 +131,9 @@ def job_to_json(record: JobRecord) -> dict[str, Any]:
     return {key: sendable(value) for key, value in answer.items()}
 
 
-def job_page(library: WebLibrary, record: JobRecord, *, can_cancel: bool) -> dict[str, Any]:
+def job_page(
+    library: WebLibrary, record: JobRecord, undoable_runs: int, *, can_cancel: bool
+) -> dict[str, Any]:
     names = _SCAN_COUNTS if record.kind == "scan" else _COUNTS
     total, done = record.counts["total"], record.counts["done"]
     return {
@@ -156,6 +158,7 @@ def job_page(library: WebLibrary, record: JobRecord, *, can_cancel: bool) -> dic
         if record.kind != "scan"
         else None,
         "runs_url": _runs_url(library, record),
+        "undoable_runs": undoable_runs,
         "errors": [_error(library, error) for error in record.errors],
         "more_errors": max(0, record.counts["failed"] - len(record.errors)),
         "script_url": library.datasette.static("shisho_resync_job.js", plugin="datasette_shisho_resync"),
@@ -167,6 +170,17 @@ def _job_title(record: JobRecord) -> str:
         return f"Job {record.id}: a library scan"
     mode = BUTTONS[Mode(record.mode)] if record.mode in set(Mode) else shown(record.mode or "")
     return f"Job {record.id}: {mode} {counted(record.counts['total'], 'row')} of {record.kind}"
+
+
+def undo_job_page(library: WebLibrary, record: JobRecord, runs: int) -> dict[str, Any]:
+    return {
+        "database": library.name,
+        "database_color": library.db.color,
+        "title": _job_title(record),
+        "url": job_url(library, record.id),
+        "runs": runs,
+        "runs_url": _runs_url(library, record),
+    }
 
 
 def _runs_url(library: WebLibrary, record: JobRecord) -> str:

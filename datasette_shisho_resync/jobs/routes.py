@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from datasette import Forbidden, Response
 from datasette.utils import tilde_decode
 
 from ..errors import BadRequest, MassRemoval, StalePlan
+from ..json_output import job_undone_to_json
 from ..model import Mode
 from ..store.jobs import JobRecord
+from ..value_text import counted
 from ..web.access import TABLES, may_view, rights_on
 from ..web.asking import require_empty
 from ..web.library import WebLibrary
@@ -19,10 +21,11 @@ from ..web.serving import Call, serve
 from ..web.state import state_of
 from .access import find_job
 from .asking import JobWish, job_wish_from_form, job_wish_from_json, job_wish_from_mode
-from .pages import confirm_job_page, job_page, job_to_json, job_url, preview_to_json
+from .pages import confirm_job_page, job_page, job_to_json, job_url, preview_to_json, undo_job_page
 from .preview import preview_job
 from .running import cancel_job, start_job
 from .selection import MODE, Selection, select_rows
+from .undoing import may_undo_jobs, require_undoable, runs_to_undo, undo_job
 
 if TYPE_CHECKING:
     from datasette import Request
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 _DATABASE = r"^/(?P<database>[^\/\.]+)"
 _JOB = _DATABASE + r"/-/resync/jobs/(?P<job>[0-9]{1,18})"
+_MOST_WARNINGS = 5  # they travel in a cookie
 _CHANGED = "Other rows are selected now than you saw. Look again."
 
 
@@ -39,6 +43,7 @@ def job_routes() -> list[tuple[str, Callable[..., Awaitable[Response]]]]:
         (rf"{_DATABASE}/(?P<table>{'|'.join(TABLES)})/-/resync$", rows),
         (f"{_JOB}$", job),
         (f"{_JOB}/cancel$", cancel),
+        (f"{_JOB}/undo$", undo),
     ]
 
 
@@ -52,6 +57,10 @@ async def job(datasette: Datasette, request: Request) -> Response:
 
 async def cancel(datasette: Datasette, request: Request) -> Response:
     return await serve(datasette, request, {"POST": _cancel})
+
+
+async def undo(datasette: Datasette, request: Request) -> Response:
+    return await serve(datasette, request, {"GET": _show_undo, "POST": _post_undo})
 
 
 async def _library(call: Call) -> WebLibrary:
@@ -146,12 +155,11 @@ async def _show_job(call: Call) -> Response:
     library, record = await _found_job(call)
     if call.is_json:
         return call.answer(job_to_json(record))
-    return await call.page("shisho_resync_job.html", _job_context(library, record))
-
-
-def _job_context(library: WebLibrary, record: JobRecord) -> dict[str, Any]:
     process = library.state.jobs.get(library.name)
-    return job_page(library, record, can_cancel=process is not None and process.job == record.id)
+    can_cancel = process is not None and process.job == record.id
+    can_undo = not record.is_running and library.db.is_mutable and await may_undo_jobs(call, library)
+    runs = await runs_to_undo(library, record) if can_undo else 0
+    return await call.page("shisho_resync_job.html", job_page(library, record, runs, can_cancel=can_cancel))
 
 
 async def _cancel(call: Call) -> Response:
@@ -162,4 +170,24 @@ async def _cancel(call: Call) -> Response:
     await cancel_job(library, record)
     if call.is_json:
         return call.answer(job_to_json(await library.job(record.id)))
+    return Response.redirect(job_url(library, record.id), status=303)
+
+
+async def _show_undo(call: Call) -> Response:
+    library, record = await _found_job(call)
+    runs = await require_undoable(call, library, record)
+    if call.is_json:
+        return call.answer({"ok": True, "job": record.id, "runs": runs})
+    return await call.page("shisho_resync_job_undo.html", undo_job_page(library, record, runs))
+
+
+async def _post_undo(call: Call) -> Response:
+    library, record = await _found_job(call)
+    if call.is_json:
+        require_empty(call.body)
+    undone = await undo_job(call, library, record)
+    if call.is_json:
+        return call.answer(job_undone_to_json(record.id, undone))
+    warnings = [warning for one in undone for warning in one.warnings]
+    call.flash(f"{counted(len(undone), 'run')} of job {record.id} undone", warnings[:_MOST_WARNINGS])
     return Response.redirect(job_url(library, record.id), status=303)

@@ -6,6 +6,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -35,6 +36,8 @@ class JobProcess:
             self._here.close()
             raise ResyncError(f"The job could not be started: {error.strerror}.") from error
         self._channel = Channel(self._here.fileno())
+        self._closing = threading.Lock()
+        self._is_closed = False
         self.job: int | None = None
         with suppress(OSError):  # the end is noticed when it should answer
             self._channel.send(pickle.dumps(order, pickle.HIGHEST_PROTOCOL))
@@ -74,8 +77,9 @@ class JobProcess:
 
     def cancel(self) -> None:
         """Ask the job to end where it is; what was done stays."""
-        with suppress(OSError):
-            self._channel.send(CANCEL)
+        with self._closing, suppress(OSError):
+            if not self._is_closed:
+                self._channel.send(CANCEL)
 
     def wait(self, seconds: float) -> bool:
         """Return whether the process ended within this time."""
@@ -95,7 +99,9 @@ class JobProcess:
 
     def close(self) -> None:
         """Give back what the ended process held here."""
-        self._here.close()
+        with self._closing:
+            self._is_closed = True
+            self._here.close()
 
 
 def _start(connection: socket.socket) -> subprocess.Popen[bytes]:

@@ -55,6 +55,15 @@ def load_job(conn: sqlite3.Connection, job_id: int) -> JobRecord:
     return JobRecord(**{**told, "errors": tuple(json.loads(told["errors"])), "counts": counts})
 
 
+def count_undoable(conn: sqlite3.Connection, job_id: int) -> int:
+    """Return how many runs of a job are not undone."""
+    count: int = conn.execute(
+        "select count(*) from resync_runs where job_id = ? and undone_by is null and undo_of is null",
+        (job_id,),
+    ).fetchone()[0]
+    return count
+
+
 def running_job(conn: sqlite3.Connection) -> int | None:
     """Return the newest job that says it runs; whether its process lives is not known here."""
     row = conn.execute(

@@ -250,18 +250,18 @@ class WebLibrary:
             if self.name in self.state.recovered:
                 return
             if await self.read(_has_pending):
-                await self.in_thread(self._with_service, Service.recover)
+                await self.in_thread(self.with_service, Service.recover)
             self.state.recovered.add(self.name)
 
     async def mark_dead_jobs(self) -> None:
         """Say of jobs whose process is no more that they were interrupted."""
         if self.db.is_mutable and self.db.path is not None and await self.read(_says_running):
-            await self.in_thread(self._with_service, mark_dead_jobs)
+            await self.in_thread(self.with_service, mark_dead_jobs)
 
-    def _with_service(self, work: Callable[[Service], None]) -> None:
-        """Run `work` on a connection of its own."""
+    def with_service(self, work: Callable[[Service], T]) -> T:
+        """Run `work`, in a thread of ours, on a connection of its own."""
         with closing(open_library(str(self.db.path))) as conn:
-            work(Service(conn, self.name, self.settings, self.state.pool))
+            return work(Service(conn, self.name, self.settings, self.state.pool))
 
 
 def _job_loader(job_id: int) -> Callable[[sqlite3.Connection, LibrarySchema], JobRecord]:

@@ -29,11 +29,14 @@ def actor_cookie(actor: Mapping[str, Any]) -> str:
 
 @contextmanager
 def serving(
-    database: str, *, with_plugin: bool = True, config: Mapping[str, Any] | None = None
+    database: str | Path,
+    *options: str,
+    with_plugin: bool = True,
+    config: Mapping[str, Any] | None = None,
 ) -> Iterator[int]:
     """Serve a database; yields the port. What the server says goes to `serve.log` beside the database."""
     port = _free_port()
-    command = [sys.executable, "-m", "datasette", "serve", database, "--root", "--secret", SECRET]
+    command = [sys.executable, "-m", "datasette", "serve", str(database), "--root", *options]
     if config is not None:
         path = Path(database).with_suffix(".config.json")
         path.write_text(json.dumps(config))
@@ -42,7 +45,9 @@ def serving(
     if not with_plugin:
         environment["DATASETTE_LOAD_PLUGINS"] = ""
     with Path(database).with_name("serve.log").open("ab") as log:
-        server = subprocess.Popen([*command, "-p", str(port)], stdout=log, stderr=log, env=environment)
+        server = subprocess.Popen(
+            [*command, "-p", str(port), "--secret", SECRET], stdout=log, stderr=log, env=environment
+        )
         try:
             _wait_for(port)
             yield port

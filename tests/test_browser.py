@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from chromium import browser as browser
+from chromium import page_of_root
 from library import Library, epub
-from serving import actor_cookie, serving
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+from serving import serving
 
 STATUS = ".row-mutation-status"
 SCAN = "a[role=menuitem]:has-text('Scan for new metadata')"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -46,28 +34,17 @@ def address(shelf: Library) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def _page(browser: Any, address: str, **options: Any) -> Iterator[Any]:
-    """Yield a page of root's; at its end no script may have failed."""
-    context = browser.new_context(base_url=address, **options)
-    context.add_cookies([{"name": "ds_actor", "value": actor_cookie({"id": "root"}), "url": address}])
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    yield page
-    context.close()
-    assert failures == []
-
-
 @pytest.fixture
 def page(browser: Any, address: str) -> Iterator[Any]:
-    yield from _page(browser, address)
+    with page_of_root(browser, address) as opened:
+        yield opened
 
 
 @pytest.fixture
 def plain_page(browser: Any, address: str) -> Iterator[Any]:
     """A page without JavaScript."""
-    yield from _page(browser, address, java_script_enabled=False)
+    with page_of_root(browser, address, java_script_enabled=False) as opened:
+        yield opened
 
 
 def wait_for_status(page: Any, text: str) -> None:

@@ -685,8 +685,9 @@ async def test_an_older_library_is_tracked_as_far_as_it_has_the_columns(shelf: P
 
 
 @pytest.mark.asyncio
-async def test_the_setting_turns_it_off(shelf: Path) -> None:
-    config = {"plugins": {PLUGIN: {"track_manual_edits": False}}}
+@pytest.mark.parametrize("block", [{}, {"databases": {"shelf": {"allow": True}}}])
+async def test_the_setting_turns_it_off(shelf: Path, block: Mapping[str, Any]) -> None:
+    config = {"plugins": {PLUGIN: {"track_manual_edits": False}}, **block}
     async with opened(shelf, config=config) as site:
         await site.update("books", title="New")
         assert await site.triggers() == 0

@@ -30,7 +30,8 @@ def tracked_write(host: Host, database: str) -> Callable[[sqlite3.Connection], I
     if opened is None:
         return None
     if opened not in _trackings:
-        config = host.plugin_config(_PLUGIN, database=database) or {}
+        # Datasette 1.0a41 forgets the common settings for a database that is configured in any other way.
+        config = host.plugin_config(_PLUGIN, database=database) or host.plugin_config(_PLUGIN) or {}
         _trackings[opened] = Tracking() if config.get("track_manual_edits", True) else None
     tracking = _trackings[opened]
     return tracking.watching if tracking else None

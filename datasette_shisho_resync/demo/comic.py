@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from html import escape
 
-_FIXED_TIME = (2024, 1, 1, 0, 0, 0)
+from .archive import build_archive
+
 _COVER = ' Type="FrontCover"'
 
 
@@ -23,9 +22,5 @@ def build_comic(info: Mapping[str, str], pages: Sequence[bytes], bookmarks: Mapp
         '<?xml version="1.0" encoding="utf-8"?>\n'
         f"<ComicInfo>{elements}<PageCount>{len(pages)}</PageCount><Pages>{listed}</Pages></ComicInfo>\n"
     )
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("ComicInfo.xml", _FIXED_TIME), document)
-        for number, page in enumerate(pages, 1):
-            archive.writestr(zipfile.ZipInfo(f"page{number:02}.jpg", _FIXED_TIME), page)
-    return buffer.getvalue()
+    drawn = {f"page{number:02}.jpg": page for number, page in enumerate(pages, 1)}
+    return build_archive({"ComicInfo.xml": document, **drawn})

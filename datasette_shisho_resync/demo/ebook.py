@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from html import escape
 
-_FIXED_TIME = (2024, 1, 1, 0, 0, 0)  # the same texts give the same bytes
+from .archive import build_archive
+
 _CONTAINER = """<?xml version="1.0"?>
 <container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">
 <rootfiles><rootfile full-path="book/package.opf" media-type="application/oebps-package+xml"/></rootfiles>
@@ -59,11 +58,17 @@ def build_ebook(
         items.append('<item id="cover" href="cover.jpg" media-type="image/jpeg" properties="cover-image"/>')
     spine = "\n".join(f'<itemref idref="c{number}"/>' for number, _ in _numbered(chapters))
     package = _PACKAGE.format(metadata="\n".join(metadata), items="\n".join(items), spine=spine)
-    files: dict[str, str | bytes] = {"package.opf": package, "style.css": _STYLE, **pages}
-    files["nav.xhtml"] = _PAGE.format(title="Contents", body=nav)
+    files: dict[str, str | bytes] = {
+        "mimetype": "application/epub+zip",
+        "META-INF/container.xml": _CONTAINER,
+        "book/package.opf": package,
+        "book/nav.xhtml": _PAGE.format(title="Contents", body=nav),
+        "book/style.css": _STYLE,
+        **{f"book/{name}": page for name, page in pages.items()},
+    }
     if cover is not None:
-        files["cover.jpg"] = cover
-    return _archive(files)
+        files["book/cover.jpg"] = cover
+    return build_archive(files)
 
 
 def element(name: str, text: str, **attributes: str) -> str:
@@ -87,14 +92,3 @@ def _numbered(chapters: Mapping[str, Sequence[str]]) -> list[tuple[int, tuple[st
 def _chapter(title: str, paragraphs: Sequence[str]) -> str:
     body = f"<h1>{escape(title)}</h1>\n" + "\n".join(f"<p>{escape(text)}</p>" for text in paragraphs)
     return _PAGE.format(title=escape(title), body=body)
-
-
-def _archive(files: Mapping[str, str | bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        # The standard wants the media type first and uncompressed.
-        archive.writestr(zipfile.ZipInfo("mimetype", _FIXED_TIME), "application/epub+zip")
-        for name, content in {"../META-INF/container.xml": _CONTAINER, **files}.items():
-            entry = zipfile.ZipInfo(f"book/{name}".replace("book/../", ""), _FIXED_TIME)
-            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()

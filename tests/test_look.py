@@ -129,6 +129,21 @@ async def test_a_configured_list_of_sortable_columns_is_no_error(shelf: Library)
     assert "sorted by" not in await page(ds, "/library/books")
 
 
+async def test_other_plugins_keep_their_settings(shelf: Library) -> None:
+    ds = Datasette([shelf.path], config={"plugins": {"datasette-other": {"colour": "red"}}})
+    await ds.invoke_startup()
+    assert ds.plugin_config("datasette-other", database="library") == {"colour": "red"}
+    assert ds.plugin_config("datasette-other", database="library", table="books") == {"colour": "red"}
+
+
+async def test_a_large_table_has_no_facets_that_nobody_asked_for(shelf: Library) -> None:
+    assert "facet-title_source" in await page(looked_at(shelf), "/library/books")
+    shelf.add_book("Last", id=50_001)
+    assert "facet-title_source" not in await page(looked_at(shelf), "/library/books")
+    asked = looked_at(shelf, tables={"books": {"facets": ["title_source"]}})
+    assert "facet-title_source" in await page(asked, "/library/books")
+
+
 async def test_a_database_that_is_no_library_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as conn:

@@ -56,6 +56,12 @@ def search_clause(table: str, parameter: str, *, is_raw: bool) -> str:
     return f"id in (select {id_column} from {search_table} where {search_table} match {words})"
 
 
+def large_tables(conn: sqlite3.Connection, tables: Iterable[str], rows: int) -> frozenset[str]:
+    """Return those of these tables that may have more rows than that, without counting them."""
+    ids = ((table, conn.execute(f"select max(rowid) from {table}").fetchone()[0]) for table in tables)
+    return frozenset(table for table, last in ids if (last or 0) > rows)
+
+
 def load_shelf(
     conn: sqlite3.Connection, schema: LibrarySchema, book_ids: Sequence[int], tables: frozenset[str]
 ) -> tuple[ShelfBook, ...]:

@@ -6,6 +6,7 @@ when Datasette starts, below everything that the configuration says itself.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from datasette.utils import parse_metadata
 
 from ..site import METADATA
+from ..store.browsing import large_tables
 from ..store.schema import LibrarySchema
 from .library import libraries_of
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _NAME = "library"
 """The database whose block in the file is that of every library."""
 
+_MOST_FACETED_ROWS = 50_000  # beyond, a facet costs each page the 0.2 s that Datasette grants it
 _SETTINGS = ("label_column", "hidden", "facets", "sort", "sort_desc")
 _SORTS = frozenset({"sort", "sort_desc"})
 _ADD_DATABASE = "insert or ignore into metadata_databases (database_name, key, value) values (?, ?, ?)"
@@ -40,7 +43,7 @@ async def give_look(datasette: Datasette) -> None:
     look = library_look()
     for library in libraries_of(datasette):
         name, tables = library.name, look["tables"]
-        _configure(datasette, name, tables, await library.schema())
+        _configure(datasette, name, tables, *await library.read(_shape))
         # Not `set_resource_metadata` and its like: they replace what a person said, and take a write each.
         await internal.execute_write_many(_ADD_DATABASE, [(name, "description", look["description"])])
         await internal.execute_write_many(_ADD_TABLE, list(_texts(name, tables)))
@@ -65,12 +68,31 @@ def _columns(database: str, tables: Mapping[str, Any]) -> Iterator[tuple[str, st
             yield database, table, column, text
 
 
-def _configure(datasette: Datasette, database: str, tables: Mapping[str, Any], schema: LibrarySchema) -> None:
+def _shape(conn: sqlite3.Connection, schema: LibrarySchema) -> tuple[LibrarySchema, frozenset[str]]:
+    """Return the library's tables, and those that are too large for facets that nobody asked for."""
+    faceted = [t for t, said in library_look()["tables"].items() if "facets" in said and t in schema.columns]
+    return schema, large_tables(conn, faceted, _MOST_FACETED_ROWS)
+
+
+def _configure(
+    datasette: Datasette,
+    database: str,
+    tables: Mapping[str, Any],
+    schema: LibrarySchema,
+    large: frozenset[str],
+) -> None:
     config = datasette.config = datasette.config or {}
-    configured = _below(_below(_below(config, "databases"), database), "tables")
+    databases = _below(config, "databases")
+    if not databases.get(database) and config.get("plugins"):
+        # Else the new block would hide the common settings of every plugin: Datasette 1.0a41 does not
+        # fall back to them for a database that is configured in any other way.
+        databases[database] = {"plugins": config["plugins"]}
+    configured = _below(_below(databases, database), "tables")
     for table, said in tables.items():
         present = _below(configured, table)
         wanted = {key: said[key] for key in _SETTINGS if key in said}
+        if table in large:
+            wanted.pop("facets", None)
         for key, value in _possible(wanted, present, schema.columns.get(table)).items():
             present.setdefault(key, value)
 

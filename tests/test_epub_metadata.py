@@ -109,6 +109,28 @@ def test_the_sort_name_of_an_author_is_a_hint(xml: str) -> None:
     assert [author.sort_name for author in with_metadata(xml).authors] == ["Le Guin, Ursula"]
 
 
+@pytest.mark.parametrize(
+    ("joined", "sort_names"),
+    [
+        ("Herbert, Frank &amp; Herbert, Brian", ["Herbert, Frank", "Herbert, Brian"]),
+        ("Herbert, Frank &amp; Herbert, Brian &amp; Anderson, Kevin", [None, None]),
+        ("Unknown", [None, None]),
+    ],
+)
+def test_sort_names_that_calibre_writes_into_one_are_told_apart(
+    joined: str, sort_names: list[str | None]
+) -> None:
+    xml = (
+        f'<dc:creator opf:file-as="{joined}">Frank Herbert</dc:creator><dc:creator>Brian Herbert</dc:creator>'
+    )
+    assert [author.sort_name for author in with_metadata(xml).authors] == sort_names
+
+
+def test_an_author_with_an_ampersand_keeps_the_one_of_the_sort_name() -> None:
+    xml = '<dc:creator opf:file-as="Simon &amp; Schuster">Simon &amp; Schuster</dc:creator>'
+    assert [author.sort_name for author in with_metadata(xml).authors] == ["Simon & Schuster"]
+
+
 COLLECTION = '<meta property="belongs-to-collection" id="c">Saga</meta>'
 CALIBRE = '<meta name="calibre:series" content="Cal"/><meta name="calibre:series_index" content="{}"/>'
 

@@ -27,6 +27,8 @@ _DATE_RANKS = {"publication": 0, "": 1, "modification": 3}
 _OTHER_DATE_RANK = 2
 _NO_DATE = date(101, 1, 1)
 _AUTHOR = frozenset({"aut", "author"})  # the word is no code, but some write it
+_BETWEEN_SORT_NAMES = " & "
+_NO_SORT_NAME = "Unknown"  # as calibre says it
 _TITLE_IDS = {"title-main": "main", "subtitle": "subtitle"}
 
 
@@ -62,7 +64,9 @@ class BookMetadata:
         if not authors and len(creators) == 1:
             authors = creators
         authors.sort(key=self._display_place)
-        return self._cut("authors", (self._author(author) for author in authors))
+        sort_names = self._sort_names(authors)
+        named = zip(authors, sort_names, strict=True)
+        return self._cut("authors", (Author(self._line(a.text) or "", sort_name=s) for a, s in named))
 
     def _is_author(self, creator: Statement) -> bool:
         roles = {role.lower().rpartition("/")[2] for role in self._package.refined(creator, "role")}
@@ -72,11 +76,14 @@ class BookMetadata:
         place = _decimal(self._refinement(creator, "display-seq"))
         return float("inf") if place is None else place
 
-    def _author(self, creator: Statement) -> Author:
-        return Author(
-            self._line(creator.text) or "",
-            sort_name=self._line(self._refinement(creator, "file-as")),
-        )
+    def _sort_names(self, authors: list[Statement]) -> list[str | None]:
+        """Return each author's `file-as`; calibre writes those of all authors into the first one's."""
+        found = [self._line(self._refinement(author, "file-as")) for author in authors]
+        joined = next((text for text in found if text and _BETWEEN_SORT_NAMES in text), None)
+        if joined and not any(_BETWEEN_SORT_NAMES in author.text for author in authors):
+            parts: list[str | None] = [*joined.split(_BETWEEN_SORT_NAMES)]
+            found = parts if len(parts) == len(authors) else [None if t == joined else t for t in found]
+        return [None if text == _NO_SORT_NAME else text for text in found]
 
     def series(self) -> tuple[SeriesEntry, ...]:
         # Differs from Shisho: EPUB 3 collections count, and before calibre's own way of saying it.

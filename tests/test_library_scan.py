@@ -166,7 +166,7 @@ def test_parts_name_their_book_by_the_album(library: Library, grouping: Grouping
 @pytest.mark.parametrize("grouping", list(Grouping))
 def test_parts_without_an_album_name_it_without_their_number(library: Library, grouping: Grouping) -> None:
     for number in (1, 2):
-        put(library, f"Folder/Dune {number}.m4b", numbered(number, title=f"Dune, Part {number}"))
+        put(library, f"Folder/Dune_{number:02}.m4b", numbered(number, title=f"Dune, Part {number}"))
     scan(library, grouping=grouping)
     assert list(books(library)) == ["Dune"]
 

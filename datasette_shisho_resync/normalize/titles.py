@@ -43,7 +43,7 @@ _GROUPINGS = tuple(
 )
 
 _PART = re.compile(
-    r"[\s,:._-]*[(\[]?\b(?P<mark>part|pt|disc|disk|cd|track|chapter|teil|kapitel)?[\s._#-]*"
+    rf"[\s,:._-]*[(\[]?{_WORD_START}(?P<mark>part|pt|disc|disk|cd|track|chapter|teil|kapitel)?[\s._#-]*"
     r"(?P<number>\d+)(?P<total>\s*(?:of|/)\s*\d+)?[)\]]?\s*$",
     re.IGNORECASE,
 )

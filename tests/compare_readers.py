@@ -234,6 +234,17 @@ EXPLANATIONS: tuple[tuple[str, str, Explains], ...] = (
         "ebook-meta reads no ComicInfo: its title is the file's name, its language the reader's",
         lambda c: c.path.suffix.lower() == ".cbz",
     ),
+    (
+        "title authors",
+        "ebook-meta believes a PDF's XMP and splits no authors at commas; we do as Shisho",
+        lambda c: c.path.suffix.lower() == ".pdf",
+    ),
+    (
+        "description genres",
+        "ebook-meta takes a PDF's subject for a tag; for Shisho it is the description",
+        lambda c: c.path.suffix.lower() == ".pdf",
+    ),
+    ("language", "ebook-meta takes the reader's for a PDF that names none", lambda c: c.ours is None),
     ("language", "ebook-meta drops the region", lambda c: str(c.ours).partition("-")[0] == c.theirs),
     ("title", "ebook-meta finds no package and shows the file's name", _is_file_name),
     (
@@ -244,6 +255,11 @@ EXPLANATIONS: tuple[tuple[str, str, Explains], ...] = (
     ("genres", "ebook-meta splits subjects at commas", lambda c: _joined(c.ours) == _joined(c.theirs)),
     ("series", "ebook-meta knows no collection without a type", lambda c: c.theirs is None),
     ("authors", "ebook-meta takes no creator with another role than `aut`", lambda c: c.theirs is None),
+    (
+        "release_date",
+        "ebook-meta shows what calibre writes for no date",
+        lambda c: c.ours is None and c.theirs is not None and c.theirs.year == 101,
+    ),
     ("release_date", "ebook-meta turns a day into local time", _is_the_day_beside),
     ("release_date", "ebook-meta puts a lone year into November", _is_in_november),
     (

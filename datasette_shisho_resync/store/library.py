@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadRequest
-from .schema import LibrarySchema, sql_text
+from .schema import LibrarySchema, sql_text, stored_id, stored_text
 from .times import now
 
 _CHUNK = 1000  # rows asked for at once
@@ -44,7 +44,7 @@ def load_libraries(conn: sqlite3.Connection) -> tuple[LibraryRow, ...]:
 
 def _paths(conn: sqlite3.Connection, library_id: int) -> tuple[str, ...]:
     rows = conn.execute("select filepath from library_paths where library_id = ? order by id", (library_id,))
-    return tuple(r[0] for r in rows)
+    return tuple(path for r in rows if "\0" not in (path := stored_text(r[0])))
 
 
 def choose_library(libraries: Sequence[LibraryRow], name: str | None, paths: Sequence[str]) -> LibraryRow:
@@ -115,7 +115,8 @@ def known_files(conn: sqlite3.Connection, library_id: int, folder: str) -> Itera
         (library_id, sql_text(folder.rstrip("/") + "/"), sql_text(folder.rstrip("/") + "0")),
     )
     for row in rows:
-        yield KnownFile(row[0], int(row[1]), row[2], row[3], row[4] or "", row[5] or 0, row[6])
+        book_id = stored_id(row[1], "files", "book_id")
+        yield KnownFile(row[0], book_id, row[2], row[3], row[4] or "", row[5] or 0, row[6])
 
 
 def count_files(conn: sqlite3.Connection, library_id: int) -> int:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .schema import sql_text
+from .schema import sql_text, stored_text
 from .times import now, to_stored
 from .waiting import WaitingRows
 
@@ -96,7 +96,7 @@ def seen_sidecars(conn: sqlite3.Connection, folder: str) -> dict[str, str] | Non
         """,
         (sql_text(folder.rstrip("/") + "/"), sql_text(folder.rstrip("/") + "0")),
     )
-    return {path: seen_at for path, seen_at in rows}
+    return {stored_text(path): stored_text(seen_at) for path, seen_at in rows}
 
 
 def touch_sidecars(conn: sqlite3.Connection, paths: Sequence[str], seen_ns: int) -> None:

@@ -69,7 +69,7 @@ def references(conn: sqlite3.Connection) -> tuple[Reference, ...]:
         ):
             owns = key[3] != "SET NULL"
             parent = spelled.get(key[1].lower(), key[1])
-            found.append(Reference(parent, key[2] or "id", table, key[0], owns))
+            found.append(Reference(parent, _spelled(conn, parent, key[2] or "id"), table, key[0], owns))
     declared = {(r.parent, r.child, r.column) for r in found}
     found.extend(
         Reference(parent, "id", child, column, True)
@@ -77,6 +77,14 @@ def references(conn: sqlite3.Connection) -> tuple[Reference, ...]:
         if child in tables and (parent, child, column) not in declared
     )
     return tuple(found)
+
+
+def _spelled(conn: sqlite3.Connection, table: str, column: str) -> str:
+    """Return a column's name as its table has it: a foreign key may be in another case."""
+    row = conn.execute(
+        "select name from pragma_table_xinfo(?) where lower(name) = lower(?)", (table, column)
+    ).fetchone()
+    return str(row[0]) if row else column
 
 
 def doomed_rows(conn: sqlite3.Connection, roots: Sequence[tuple[str, int]]) -> tuple[DoomedRow, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..fields import BY_NAME, ENTITIES, PERSON, SERIES, Entity, Field, Level
-from .schema import LibrarySchema
+from .schema import LibrarySchema, stored_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ def _optional(schema: LibrarySchema, table: str, column: str) -> str:
 
 
 def _joined(rows: Iterable[tuple[str | None]]) -> str:
-    return " ".join(dict.fromkeys(row[0] for row in rows if row[0]))
+    return " ".join(dict.fromkeys(stored_text(row[0]) for row in rows if row[0]))
 
 
 def _named_loader(entity: Entity) -> Callable[[sqlite3.Connection, LibrarySchema, int], SearchContent | None]:

@@ -11,7 +11,10 @@ from .connection import (
     open_library,
     quoted,
     rare_checkpoints,
+    shown_cell,
     sql_text,
+    stored_id,
+    stored_text,
     translate,
 )
 from .history_tables import HISTORY_TABLES, create_history
@@ -32,6 +35,9 @@ __all__ = [
     "open_library",
     "quoted",
     "rare_checkpoints",
+    "shown_cell",
     "sql_text",
+    "stored_id",
+    "stored_text",
     "translate",
 ]

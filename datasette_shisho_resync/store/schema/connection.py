@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from urllib.parse import quote
 
 from ...errors import DatabaseBusy, NotALibrary, ReadOnlyDatabase, ResyncError
@@ -131,9 +132,9 @@ def rare_checkpoints(conn: sqlite3.Connection) -> Iterator[None]:
         conn.execute(f"pragma wal_autocheckpoint = {former}")
 
 
-def sql_text(value: str) -> str | bytes:
+def sql_text(value: str | bytes) -> str | bytes:
     """Prepare a text for `cast(? as text)`: bytes when it holds surrogates, which can't be bound as text."""
-    if value.isascii():
+    if isinstance(value, bytes) or value.isascii():
         return value
     try:
         value.encode()
@@ -147,6 +148,27 @@ def _encoded(value: str) -> bytes:
         return value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # a surrogate that stands for no byte
         return value.encode("utf-8", "replace")
+
+
+def stored_text(value: Any) -> str:
+    """Return the text of a cell that should hold text: SQLite lets any column hold bytes."""
+    return decode_exactly(value) if isinstance(value, bytes) else str(value)
+
+
+def shown_cell(value: Any) -> Any:
+    """Return a cell for comparing and showing: bytes, which can only be a mistake, as text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def stored_id(value: Any, table: str, column: str) -> int:
+    """Return the id in a cell that should hold one, as a number or, in older libraries, as text.
+
+    Raises `NotALibrary`.
+    """
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise NotALibrary(f"A row of {table} holds no id in the column {column}.") from None
 
 
 def quoted(identifier: str) -> str:

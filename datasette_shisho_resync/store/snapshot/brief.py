@@ -12,7 +12,7 @@ from ...model import (
     FileRow,
     Target,
 )
-from ..schema import LibrarySchema, sql_text
+from ..schema import LibrarySchema, sql_text, stored_id, stored_text
 
 
 def load_brief(conn: sqlite3.Connection, target: Target) -> Brief:
@@ -58,29 +58,30 @@ def library_paths(conn: sqlite3.Connection, library_id: int | None = None) -> tu
         rows = conn.execute(
             "select filepath from library_paths where library_id = ? order by id", (library_id,)
         )
-    return tuple(r[0] for r in rows)
+    return tuple(path for r in rows if "\0" not in (path := stored_text(r[0])))
 
 
 def series_of_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> set[int]:
     """Return the ids of the series that a book is in."""
     if not schema.has("book_series"):
         return set()
-    return {r[0] for r in conn.execute("select series_id from book_series where book_id = ?", (book_id,))}
+    rows = conn.execute("select series_id from book_series where book_id = ?", (book_id,))
+    return {r[0] for r in rows if isinstance(r[0], int)}
 
 
 def _book(conn: sqlite3.Connection, pk: int) -> BookRow | None:
     row = conn.execute("select id, library_id, filepath from books where id = ?", (pk,)).fetchone()
-    return BookRow(row[0], int(row[1]), row[2]) if row else None
+    return BookRow(row[0], stored_id(row[1], "books", "library_id"), stored_text(row[2])) if row else None
 
 
 def _file_row(row: sqlite3.Row) -> FileRow:
     present = row.keys()
     return FileRow(
         id=row["id"],
-        book_id=int(row["book_id"]),
-        library_id=int(row["library_id"]),
-        path=row["filepath"],
-        file_type=row["file_type"] or "",
+        book_id=stored_id(row["book_id"], "files", "book_id"),
+        library_id=stored_id(row["library_id"], "files", "library_id"),
+        path=stored_text(row["filepath"]),
+        file_type=stored_text(row["file_type"] or ""),
         role=row["file_role"] if "file_role" in present else "main",
         size_bytes=(row["filesize_bytes"] if "filesize_bytes" in present else 0) or 0,
         modified_at=row["file_modified_at"] if "file_modified_at" in present else None,

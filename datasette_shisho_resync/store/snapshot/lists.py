@@ -16,6 +16,7 @@ from ...model import (
     Value,
     folded,
 )
+from ..schema import shown_cell
 
 _LIST_SQL = {
     "authors": """
@@ -84,7 +85,7 @@ def load_list(
     rows = list_rows(conn, field, owner_id)
     raw = [dict(zip(r.keys(), r, strict=True)) for r in rows]
     if field.entity is not None and known is not None:
-        for r in raw:
+        for r in map(_shown, raw):
             identity = Identity(
                 r[field.entity.id_column],
                 r["entity_name"],
@@ -92,12 +93,17 @@ def load_list(
                 r.get("entity_sort_name"),
             )
             known[field.entity.table, folded(r["entity_name"])] = identity
-    source = raw[0]["entity_source"] if raw and field.kind is Kind.SERIES else None
+    source = shown_cell(raw[0]["entity_source"]) if raw and field.kind is Kind.SERIES else None
     return value_of_rows(field, raw), raw, source
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {column: shown_cell(cell) for column, cell in row.items()}
 
 
 def value_of_rows(field: Field, rows: Sequence[Mapping[str, Any]]) -> Value:
     """Return what a list field's raw rows (also those kept by the history) say."""
+    rows = [_shown(row) for row in rows]
     if field.kind is Kind.AUTHORS:
         return tuple(Author(r["entity_name"], r.get("role") or None, r.get("entity_sort_name")) for r in rows)
     if field.kind is Kind.SERIES:
@@ -117,6 +123,10 @@ def value_of_rows(field: Field, rows: Sequence[Mapping[str, Any]]) -> Value:
     return tuple(r["entity_name"] for r in rows)
 
 
+def _whole(cell: Any) -> int | None:
+    return cell if isinstance(cell, int) else None
+
+
 def _chapter_tree(rows: Sequence[Mapping[str, Any]]) -> tuple[Chapter, ...]:
     """Build the tree without recursion per row; rows come in sibling order, parents in any order."""
     children: dict[int | None, list[Mapping[str, Any]]] = {}
@@ -130,9 +140,9 @@ def _chapter_tree(rows: Sequence[Mapping[str, Any]]) -> tuple[Chapter, ...]:
             return ()
         return tuple(
             Chapter(
-                r["title"],
-                r["start_page"],
-                r["start_timestamp_ms"],
+                str(r["title"]),
+                _whole(r["start_page"]),
+                _whole(r["start_timestamp_ms"]),
                 r["href"],
                 branch(r["id"], depth + 1) if r["id"] in children else (),
             )

@@ -17,7 +17,7 @@ from ...model import (
     Value,
     folded,
 )
-from ..schema import LibrarySchema
+from ..schema import LibrarySchema, shown_cell
 from ..times import stored_date
 from .brief import known_sidecars
 from .lists import load_list
@@ -69,7 +69,7 @@ def _record(
     record = {}
     for field in fields:
         is_marked = (field.level.value, row["id"], field.name) in marks
-        source = row[field.source_column] if field.source_column else None
+        source = shown_cell(row[field.source_column]) if field.source_column else None
         if field.is_list:
             value, raw, series_source = load_list(conn, field, row["id"], known)
             source = series_source if field.kind is Kind.SERIES else source
@@ -80,9 +80,9 @@ def _record(
             assert field.column is not None
             raw = row[field.column]
             if field.kind is Kind.COVER:
-                present = row.keys()
-                mime, page = (row[c] if c in present else None for c in ("cover_mime_type", "cover_page"))
-                raw = {"filename": raw, "mime": mime, "page": page}
+                cells = dict(zip(row.keys(), map(shown_cell, row), strict=True))
+                mime, page = cells.get("cover_mime_type"), cells.get("cover_page")
+                raw = {"filename": shown_cell(raw), "mime": mime, "page": page}
             record[field.name] = Stored(_scalar(field, raw), source, is_marked, raw)
     return record
 
@@ -116,8 +116,9 @@ def _stored_publisher(
     row = conn.execute("select id, name from publishers where id = ?", (publisher_id,)).fetchone()
     if row is None:
         return Stored(None, source, raw={"id": publisher_id, "name": None})
-    known["publishers", folded(row["name"])] = Identity(row["id"], row["name"])
-    return Stored(row["name"], source, raw={"id": row["id"], "name": row["name"]})
+    name = shown_cell(row["name"])
+    known["publishers", folded(name)] = Identity(row["id"], name)
+    return Stored(name, source, raw={"id": row["id"], "name": row["name"]})
 
 
 def _marks(

@@ -147,7 +147,10 @@ class Library:
         return book_id
 
     def rows(self, table: str, where: str = "1") -> list[dict[str, Any]]:
-        return [dict(row) for row in self.conn.execute(f"select * from {table} where {where} order by rowid")]
+        name = table.replace('"', '""')
+        return [
+            dict(row) for row in self.conn.execute(f'select * from "{name}" where {where} order by rowid')
+        ]
 
     def book(self, book_id: int = 1) -> dict[str, Any]:
         return self.rows("books", f"id = {book_id}")[0]

@@ -43,6 +43,7 @@ POINTS = "<navPoint><navLabel><text>One</text></navLabel><content src='a'/></nav
 COMIC = """<Title>T</Title><Series>S</Series><Number>1.5</Number><Writer>A, B</Writer><Genre>G</Genre>
 <GTIN>9780316769488</GTIN><Year>2001</Year><Month>2</Month><Web>http://a/ b</Web><LanguageISO>en</LanguageISO>
 <Pages><Page Image="1" Type="FrontCover" Bookmark="C"/></Pages>"""
+MODIFIED = "<xmp:ModifyDate>2001-01-01</xmp:ModifyDate>"
 SEEDS = {
     "epub": [
         build_epub(
@@ -59,14 +60,14 @@ SEEDS = {
         build_cbz(pages={"v01/ch 1/1.jpg": jpeg(2, 2), "v01/ch 2/2.png": png(2, 2), "__MACOSX/x.jpg": b""}),
     ],
     "m4b": [
-        build_m4b(title="T", artist="A", narrator="N", genre="G", description="D", day="2001", cover=png(2, 3),
+        build_m4b(title="T", artist="A", narrator="N", genre="G", description="D", cover=png(2, 3),
             quicktime_chapters=[(0, "One"), (1000, "Two")], nero_chapters=[(0, "N")],
             extra_ilst=item("gnre", b"\0\5", kind=0) + freeform_item("com.apple.iTunes", "SERIES", "S")),
         build_m4b(nero_chapters=[(0, "One"), (9, "Two")], freeform={("com.pilabor.tone", "PART"): "2"}),
     ],
     "pdf": [
         build_pdf(title="T", author="A, B", keywords="x", outline=[("One", 0, 0), ("Two", 1, 1)], lang="en",
-            xmp=xmp_packet("<dc:title>X</dc:title><xmp:ModifyDate>2001-01-01</xmp:ModifyDate>"), image=jpeg(4, 4)),
+            image=jpeg(4, 4), xmp=xmp_packet(f"<dc:title>X</dc:title>{MODIFIED}")),
         build_pdf(image=png(4, 4), encrypted=True, password=""),
     ],
 }  # fmt: skip
@@ -122,10 +123,9 @@ def parse(file_type: str, data: bytes) -> None:
         assert isinstance(found, ParsedFile)
         if found.load_cover is not None:
             found.load_cover()
-    except MediaError as error:
-        assert error.reason
-    else:
-        assert "\0" not in repr(found)
+    except MediaError:
+        return
+    assert "\0" not in repr(found)
 
 
 @given(data=mutated(SEEDS["epub"]) | mutated_entries(SEEDS["epub"]))
@@ -163,19 +163,20 @@ def test_a_mutated_image_has_a_size_or_is_refused(data: bytes) -> None:
     assert found.height > 0
 
 
-SIDECARS = [
-    b"""{"version": 1, "title": "T", "authors": [{"name": "A", "role": "writer"}], "genres": ["G"], "abridged": true,
-    "series": [{"name": "S", "number": 1.5, "unit": "volume"}], "release_date": "2001-02-03", "language": "en",
+SIDECAR = {
+    "version": 1, "title": "T", "authors": [{"name": "A", "role": "writer"}], "genres": ["G"],
+    "abridged": True, "series": [{"name": "S", "number": 1.5, "unit": "volume"}], "language": "en",
+    "release_date": "2001-02-03",
     "identifiers": [{"type": "isbn_13", "value": "9780316769488"}], "url": "http://a", "cover_page": 0,
-    "chapters": [{"title": "C", "start_page": 0, "children": [{"title": "D", "start_timestamp_ms": 5}]}]}"""
-]
+    "chapters": [{"title": "C", "start_page": 0, "children": [{"title": "D", "start_timestamp_ms": 5}]}],
+}  # fmt: skip
+SIDECARS = [json.dumps(SIDECAR).encode()]
+KEYS = (*SIDECAR, "name", "number", "children", "start_page", "type", "value")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
-        ["title", "authors", "name", "series", "number", "chapters", "children", "start_page", "identifiers", "type",
-         "value", "genres", "release_date", "language", "abridged", "cover_page"]), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @given(data=mutated(SIDECARS) | JSON.map(lambda value: json.dumps(value).encode()))

@@ -165,6 +165,22 @@ def test_no_run_leaves_a_book_without_title(make: Any, world: World) -> None:
     )
 
 
+@few
+@given(world=WORLDS)
+def test_search_rows_and_sources_agree_with_the_rows(make: Any, world: World) -> None:
+    library: Library = make(world)
+    library.run(world.mode)
+    names = [row["title"] for row in library.rows("books")]
+    assert [row["title"] for row in library.rows("books_fts")] == names
+    for table in ("persons", "series", "genres"):
+        named = sorted(row["name"] for row in library.rows(table) if row["name"] != "Canon")
+        indexed = [row["name"] for row in library.rows(f"{table}_fts") if row["name"] != "Canon"]
+        assert sorted(indexed) == named
+    stored = library.rows("books_fts")[0]["authors"]
+    assert all(name in stored for name in library.authors())
+    assert bool(library.genres()) <= bool(library.book()["genre_source"])
+
+
 WRITES = [
     ("books", "update"), ("files", "update"), ("persons", "insert"), ("authors", "insert"),
     ("series", "insert"), ("book_series", "insert"), ("genres", "insert"), ("book_genres", "insert"),

@@ -207,8 +207,21 @@ def row(table: str, **columns: object) -> dict[str, object]:
         {"table_name": "book_genres", "field": "row", "row_pk": 77, "old_value": None, "new_value": "{}"},
         {"table_name": "authors", "field": "row", "old_value": "[]", "new_value": None},
         {"table_name": "authors", "field": "row", "old_value": "no json", "new_value": None},
+        {"table_name": "authors", "field": "row", "old_value": "[" * 100_000, "new_value": None},
+        {"table_name": "authors", "field": "row", "old_value": '{"a":' * 100_000, "new_value": None},
+        {"table_name": b"authors", "field": b"row", "old_value": b"\xff", "new_value": None},
+        row(
+            "authors",
+            id=9,
+            book_id=1,
+            person_id=1,
+            sort_order=5,
+            **{'x") values (1); drop table books; --': 1},
+        ),
+        row("authors", id=[9], book_id={"a": 1}, person_id=1, sort_order=5),
+        {"row_pk": "x"},
     ],
-    ids=str,
+    ids=lambda forged: str(forged)[:80],
 )
 def test_history_that_no_run_writes_is_refused(book: Library, forged: dict[str, object]) -> None:
     book.add_witness()

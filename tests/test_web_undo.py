@@ -175,6 +175,13 @@ async def test_nobody_writes_the_history_by_sql(client: Client, book: Library) -
         "delete from resync_changes",
         "update resync_runs set undone_by = null",
         "drop table resync_runs",
+        "delete from main.[Resync_Changes]",
+        "replace into resync_blobs values ('a', 'b')",
+        "with x as (select 1) delete from resync_runs",
+        "alter table resync_runs rename to mine",
+        "create trigger t after update on books begin delete from resync_runs; end",
+        "create temp trigger t after update on books begin delete from resync_runs; end",
+        "pragma writable_schema = 1",
     ):
         response = await client.ds.client.post(
             "/library/-/execute-write", actor={"id": "root"}, json={"sql": sql}

@@ -62,7 +62,8 @@ class UndoCheck:
         self.book_ids = frozenset(self._book_ids())
 
     def _require_ours(self, entry: Entry) -> None:
-        if not self._is_known(entry) or not self._belongs(entry):
+        is_named = isinstance(entry.table, str) and isinstance(entry.field, str)
+        if not is_named or not self._is_known(entry) or not self._belongs(entry):
             raise Conflict(
                 f"Run {self.run.id} can't be undone: its history names "
                 f"{entry.table}.{entry.field} of row {entry.pk}, which no run writes."
@@ -130,7 +131,7 @@ class UndoCheck:
     def _hangs(self, table: str, row: Mapping[str, Any]) -> bool:
         """Tell whether a row belongs to the run's book: itself, or by what it points to."""
         if table == "books":
-            return row.get("id") in self.book_ids
+            return self._is_run_row(table, "id", row.get("id"))
         owning = [r for r in self.references if r.child == table and r.owns and row.get(r.column) is not None]
         direct = [r for r in owning if r.parent in ("books", "files")]
         found = [self._is_run_row(r.parent, r.parent_column, row[r.column]) for r in direct or owning]
@@ -138,10 +139,10 @@ class UndoCheck:
 
     def _is_run_row(self, table: str, column: str, value: Any) -> bool:
         """Tell whether the row of this value is there, or was removed by the run, and hangs on its book."""
-        if (table, column) == ("books", "id"):
-            return _as_id(value) in self.book_ids
         if isinstance(value, (dict, list)):
             return False
+        if (table, column) == ("books", "id"):
+            return _as_id(value) in self.book_ids
         value = _as_id(value)
         key = (table, column, value)
         if key not in self.run_rows:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from builders.images import jpeg
+from datasette import Response, hookimpl
 from datasette.app import Datasette
+from datasette.plugins import pm
 from library import Library, epub
 from web import EDITOR, GRANTS, Client, served
 
@@ -266,6 +268,25 @@ async def test_the_actors_who_may_not_get_a_page_that_says_so(client: Client) ->
         client.ds.config["permissions"] = GRANTS
         for response in (await client.get(URL, actor), await client.form(URL, {"mode": "scan"}, actor)):
             assert (response.status_code, "need resync-row" in response.text) == (403, True)
+
+
+async def test_a_plugin_may_offer_people_to_log_in(client: Client) -> None:
+    class Login:
+        @hookimpl
+        def forbidden(self, request: Any) -> Response | None:
+            is_page = "application/json" not in (request.headers.get("accept") or "")
+            return Response.redirect("/-/log-in") if is_page else None
+
+    plugin = Login()
+    pm.register(plugin, name="log in")
+    try:
+        for path in (URL, f"{ROW}/-/explain", "/library/resync_runs/1/-/undo", "/library/books/99/-/resync"):
+            response = await client.get(path, None)
+            assert (response.status_code, response.headers["location"]) == (302, "/-/log-in")
+            assert (await client.get(path, None, json=True)).json()["status"] == 403
+        assert (await client.form(URL, {"mode": "scan"}, None)).headers["location"] == "/-/log-in"
+    finally:
+        pm.unregister(plugin)
 
 
 # --- explain -----------------------------------------------------------------------------------------

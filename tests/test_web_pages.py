@@ -142,6 +142,16 @@ async def test_covers_are_shown_before_and_after(client: Client) -> None:
     assert 'src="data:image/jpeg;base64,' in page
 
 
+async def test_many_large_covers_do_not_swell_a_page(client: Client, book: Library) -> None:
+    for number in range(12):
+        large = jpeg(20 + number, 30) + bytes(900_000)
+        book.add_file(1, f"{number}.epub", epub("Dune", cover=large))
+    for name in ("resync?mode=refresh", "explain"):
+        page = (await client.get(f"{ROW}/-/{name}")).text
+        assert 0 < page.count('src="data:image/jpeg;base64,') < 12
+        assert len(page) < 6_000_000
+
+
 async def test_the_page_can_not_be_framed_and_holds_no_script(client: Client) -> None:
     for path in (f"{URL}?mode=refresh", f"{ROW}/-/explain", "/library/resync_runs/1/-/undo"):
         response = await client.get(path)

@@ -12,6 +12,7 @@ from ..json_output import sendable
 from ..model import Mode
 from ..store.jobs import JobRecord
 from ..value_text import counted
+from ..web.display import Images
 from ..web.history import row_text
 from ..web.library import WebLibrary
 from ..web.pages import is_field, is_lost, shown_change
@@ -52,6 +53,7 @@ def confirm_job_page(
     table, query = selection.table, selection.query
     table_url = str(library.datasette.urls.table(library.name, table))
     count = len(selection.pks)
+    images = Images()
     return {
         "database": library.name,
         "database_color": library.db.color,
@@ -71,7 +73,7 @@ def confirm_job_page(
         "loss": loss.message if loss else None,
         "lost_count": preview.lost if wish.mode is not Mode.SCAN else 0,
         "is_exact": preview.is_exact,
-        "sample": [_sample_row(library, row, visible) for row in preview.rows],
+        "sample": [_sample_row(library, row, visible, images) for row in preview.rows],
         "changing": preview.changing,
         "is_mutable": library.db.is_mutable,
         "modes": [
@@ -82,12 +84,15 @@ def confirm_job_page(
     }
 
 
-def _sample_row(library: WebLibrary, row: SampleRow, visible: frozenset[str]) -> dict[str, Any]:
+def _sample_row(
+    library: WebLibrary, row: SampleRow, visible: frozenset[str], images: Images
+) -> dict[str, Any]:
     table, pk = row.target.table, row.target.pk
     plan = row.outcome.plan if row.outcome else None
     fields = [c for c in plan.changes if is_field(c)] if plan else []
     fields.sort(key=lambda change: not is_lost(change))
-    changes = [shown_change(library, row.brief, c, visible) for c in fields[:_MOST_CHANGES] if row.brief]
+    some = fields[:_MOST_CHANGES]
+    changes = [shown_change(library, row.brief, c, visible, images) for c in some if row.brief]
     return {
         "name": row_name(table, pk),
         "text": row_text(dict(row.outcome.rows[0].columns)) if row.outcome and row.outcome.rows else "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..files import COVER_MIMES, shown
 from ..json_output import sendable
@@ -16,6 +16,7 @@ from ..values import is_empty
 _MOST_ITEMS = 200
 _MOST_TEXT = 2_000
 _LARGEST_THUMBNAIL_BYTES = 1024**2
+_MOST_IMAGE_LETTERS = 4 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,21 @@ class Cell:
 
 
 EMPTY_CELL = Cell("empty")
+
+
+@dataclass(slots=True)
+class Images:
+    """The images that are part of one page: no more than it can carry."""
+
+    left: int = _MOST_IMAGE_LETTERS
+
+    def bounded(self, cell: Cell) -> Cell:
+        """Return a cell, without its image if the page is full."""
+        letters = len(cell.image or "")
+        if letters > self.left:
+            return replace(cell, image=None)
+        self.left -= letters
+        return cell
 
 
 def shown_cell(value: Value) -> Cell:

@@ -19,7 +19,7 @@ from ..sources import MANUAL
 from ..store.history import Entry, Run
 from ..values import is_empty
 from .asking import Wish
-from .display import Cell, list_cells, shown_cell
+from .display import Cell, Images, list_cells, shown_cell
 from .history import entry_cells, row_of
 from .library import WebLibrary
 from .redaction import is_visible
@@ -63,8 +63,9 @@ def confirm_page(
     notice: str | None,
 ) -> dict[str, Any]:
     target = plan.target
-    rows = [shown_change(library, brief, change, visible) for change in plan.changes if is_field(change)]
-    kept = [shown_change(library, brief, change, visible) for change in plan.kept]
+    images = Images()
+    rows = [shown_change(library, brief, c, visible, images) for c in plan.changes if is_field(c)]
+    kept = [shown_change(library, brief, c, visible, images) for c in plan.kept]
     groups = _groups(rows)
     return {
         **place_context(library, target.table, target.pk),
@@ -100,7 +101,7 @@ def is_field(change: Change) -> bool:
 
 
 def shown_change(
-    library: WebLibrary, brief: Brief, change: Change, visible: frozenset[str]
+    library: WebLibrary, brief: Brief, change: Change, visible: frozenset[str], images: Images
 ) -> dict[str, Any]:
     field = BY_NAME[change.field]
     is_hidden = change.table not in visible
@@ -116,7 +117,7 @@ def shown_change(
         "old": old_cell,
         "old_source": source_in_words(change.old_source),
         "old_cover_url": _cover_url(library, brief, change) if old_cell.kind == "cover" else None,
-        "new": new_cell,
+        "new": images.bounded(new_cell),
         "new_source": source_in_words(change.new_source),
         "reason": reason_in_words(change.reason),
     }
@@ -177,18 +178,20 @@ def explain_page(
     target = brief.target
     told = [d for d in decisions if d.candidates or not is_empty(d.stored.value)]
     groups = groupby(told, key=lambda d: row_name(d.table, d.pk))
+    images = Images()
     return {
         **place_context(library, target.table, target.pk),
         "label": EXPLAIN,
         "records": [
-            {"name": name, "fields": [_explained(library, brief, d) for d in group]} for name, group in groups
+            {"name": name, "fields": [_explained(library, brief, d, images) for d in group]}
+            for name, group in groups
         ],
         "files": _files(plan),
         "warnings": [sendable(w) for w in plan.warnings],
     }
 
 
-def _explained(library: WebLibrary, brief: Brief, decision: Decision) -> dict[str, Any]:
+def _explained(library: WebLibrary, brief: Brief, decision: Decision, images: Images) -> dict[str, Any]:
     return {
         "field": decision.field.name,
         "label": decision.field.label,
@@ -201,7 +204,7 @@ def _explained(library: WebLibrary, brief: Brief, decision: Decision) -> dict[st
         "changes": decision.changes,
         "candidates": [
             {
-                "value": shown_cell(c.value),
+                "value": images.bounded(shown_cell(c.value)),
                 "source": source_in_words(c.source),
                 "path": sendable(c.path) or "",
                 "wins": decision.changes and c is decision.winner,

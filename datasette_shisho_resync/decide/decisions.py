@@ -100,14 +100,19 @@ def decide_record(
     `with_echoes`: list what unedited sidecars say too, though it never counts.
     """
     decisions: dict[str, Decision] = {}
+    admitted = record.layers if with_echoes else tuple(layer for layer in record.layers if not layer.echo)
     for field in FIELDS:
         if field.name not in record.stored:
             continue
         stored = record.stored[field.name]
         if field.name == "sort_title":
             decisions[field.name] = _decide_sort_title(record, field, stored, mode, decisions["title"])
+            continue
+        candidates = _candidates(field, admitted, stored.value, mode, identities)
+        if mode is Mode.SCAN and _says_the_same(candidates, stored):
+            decisions[field.name] = _same(record, field, stored, candidates)
         else:
-            decisions[field.name] = _decide(record, field, stored, mode, identities, with_echoes)
+            decisions[field.name] = _decide(record, field, stored, mode, identities, candidates)
     return tuple(decisions.values())
 
 
@@ -125,16 +130,29 @@ def _candidates(
     return tuple(found)
 
 
+def _says_the_same(candidates: Sequence[Candidate], stored: Stored) -> bool:
+    """Tell whether one file says what is stored already: so it is with most fields of most runs."""
+    if len(candidates) != 1:
+        return False
+    only = candidates[0]
+    return only.value == stored.value and only.source != SIDECAR and not only.echo
+
+
+def _same(record: Record, field: Field, stored: Stored, candidates: tuple[Candidate, ...]) -> Decision:
+    winner, source = candidates[0], effective_source(stored)
+    return Decision(
+        record.table, record.pk, field, stored, candidates, winner, False, Reason.SAME, stored.value, source
+    )
+
+
 def _decide(
     record: Record,
     field: Field,
     stored: Stored,
     mode: Mode,
     identities: Identities,
-    with_echoes: bool,
+    candidates: tuple[Candidate, ...],
 ) -> Decision:
-    layers = record.layers if with_echoes else [layer for layer in record.layers if not layer.echo]
-    candidates = _candidates(field, layers, stored.value, mode, identities)
     if not candidates and not is_empty(stored.value):  # then an echo may be why nothing speaks
         candidates = _candidates(field, record.layers, stored.value, mode, identities)
     stored_key = comparison_key(field, stored.value, identities)

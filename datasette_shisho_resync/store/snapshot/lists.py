@@ -97,7 +97,9 @@ def load_list(
     return value_of_rows(field, raw), raw, source
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    if bytes not in map(type, row.values()):  # a row is copied only for a mistake in it
+        return row
     return {column: shown_cell(cell) for column, cell in row.items()}
 
 

@@ -80,8 +80,9 @@ def _record(
             assert field.column is not None
             raw = row[field.column]
             if field.kind is Kind.COVER:
-                cells = dict(zip(row.keys(), map(shown_cell, row), strict=True))
-                mime, page = cells.get("cover_mime_type"), cells.get("cover_page")
+                present = row.keys()
+                named = (c if c in present else None for c in ("cover_mime_type", "cover_page"))
+                mime, page = (shown_cell(row[c]) if c else None for c in named)
                 raw = {"filename": shown_cell(raw), "mime": mime, "page": page}
             record[field.name] = Stored(_scalar(field, raw), source, is_marked, raw)
     return record

@@ -175,6 +175,7 @@ class BatchWriter:
         if self.conn.in_transaction:
             return
         self.conn.execute("begin immediate")
+        self.importer.begin()
         self._forgotten = list(self.service.written)
         self.service.forget_written()
         self._has_new_job = self.job.start()

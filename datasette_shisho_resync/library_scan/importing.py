@@ -47,6 +47,7 @@ from .new_book import NewBook, NewFile, Supplement
 from .unfinished import Unfinished
 
 _MOST_WAITING_ROWS = 50_000
+_MOST_KNOWN_NAMES = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +74,24 @@ class Importer:
     _books: dict[str, int] = field(default_factory=dict)  # those whose rows wait, by path
     _files: set[str] = field(default_factory=set)
     _known: dict[tuple[str, str], Identity] = field(default_factory=dict)
+    _version: int = -1  # of the data, as `pragma data_version` counts the commits of others
     _writable: dict[str, bool] = field(default_factory=dict)
     _unfinished: Unfinished = field(default_factory=lambda: Unfinished())
 
     def __post_init__(self) -> None:
         self._rows = WaitingRows(self.conn)
 
+    def begin(self) -> None:
+        """Start a transaction's work: what is known of named rows is good as long as nobody else wrote."""
+        version = self.conn.execute("pragma data_version").fetchone()[0]
+        if version != self._version or len(self._known) > _MOST_KNOWN_NAMES:
+            self._known.clear()
+        self._version = version
+
     def finish(self) -> None:
         """Insert what waits, then the search rows, the last thing before a commit: a savepoint after a
         full-text write would flush its whole index."""
-        self.flush()
+        self._insert_waiting()
         waiting, self._unfinished = self._unfinished, Unfinished()
         waiting.finish(self.conn, self.schema)
 

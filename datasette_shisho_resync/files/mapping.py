@@ -38,7 +38,7 @@ class PathMap:
 
     def stored(self, here: str) -> str:
         """Return a path of this machine as the database has it."""
-        return _replaced(here, self._stored)
+        return _replaced(here, self._stored) if self._stored else here
 
     def is_mapped(self, stored: str) -> bool:
         """Tell whether an entry covers this stored path."""

@@ -6,7 +6,6 @@ Source: spec 9.3. Differs from Shisho: a folder with several main files of one t
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from ..model import SeriesEntry
@@ -15,7 +14,8 @@ from ..normalize.titles import organized_folder_name, without_extension, without
 
 def is_split(file_types: Iterable[str]) -> bool:
     """Tell whether a folder with main files of these types holds several books."""
-    return any(count > 1 for count in Counter(file_types).values())
+    types = list(file_types)
+    return len(set(types)) < len(types)
 
 
 def organized_path(

@@ -93,27 +93,27 @@ def survey(
         known = {k.path: k for k in known_files(conn, library.id, stored)} if library.id else {}
         seen = seen_sidecars(conn, stored) if known and mode is Mode.SCAN else None
         for folder in walk(root, start, file_types, note_error, join_discs=grouping is Grouping.AUTO):
-            rows = [known.get(path_map.stored(f.path)) for f in folder.media]
-            new = [f for f in folder.media if not _note_known(found, f, known, path_map, mode)]
+            new, rows = [], []
+            for file in folder.media:
+                row = known.pop(path_map.stored(file.path), None)
+                if row is None:
+                    new.append(file)
+                else:
+                    rows.append(row)
+                    _note_known(found, file, row, mode)
             if seen is not None:
-                _note_edited(found, folder, [r for r in rows if r is not None], seen, path_map)
+                _note_edited(found, folder, rows, seen, path_map)
             _note_others(found, folder, known, path_map)
             found.folders.append(folder)
             found.units.extend(_units(folder, new, grouping))
-            progress(sum(len(f.media) for f in found.folders[-1:]))
+            progress(len(folder.media))
         failed = {e.path for e in found.errors}
         found.vanished.extend(k for k in known.values() if k.path not in failed)
     _add_supplements(found)
     return found
 
 
-def _note_known(
-    found: Survey, file: FoundFile, known: dict[str, KnownFile], path_map: PathMap, mode: Mode
-) -> bool:
-    """Note a file that has a row, and take it from `known`; returns whether it has one."""
-    row = known.pop(path_map.stored(file.path), None)
-    if row is None:
-        return False
+def _note_known(found: Survey, file: FoundFile, row: KnownFile, mode: Mode) -> None:
     if row.role != "main":
         if not _is_same(file, row):
             found.retouched.append((row, file))
@@ -122,7 +122,6 @@ def _note_known(
         found.unchanged += 1
     else:
         found.updates.setdefault(row.book_id, []).append(row)
-    return True
 
 
 def _note_edited(

@@ -73,7 +73,7 @@ def walk(
                 raise
             on_error(path, error)
             continue
-        if join_discs and not folder.is_root and not is_split(f.file_type for f in folder.media):
+        if join_discs and below and not folder.is_root and not is_split(f.file_type for f in folder.media):
             below = _without_discs(folder, below, file_types, on_error)
         waiting.extend(reversed(below))
         yield folder

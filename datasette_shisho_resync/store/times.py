@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 _SECOND = 1_000_000_000
 _DAY_SECONDS = 86_400
@@ -31,12 +32,19 @@ def to_stored(ns: int) -> str:
     Cut to microseconds; an instant outside the years 1 to 9999 becomes the nearest one inside.
     """
     second, rest = divmod(ns, _SECOND)
+    whole = _whole_second(second)
+    if whole is None:
+        return "0001-01-01 00:00:00+00:00" if ns < 0 else "9999-12-31 23:59:59.999999+00:00"
+    fraction = f".{rest // 1000:06}".rstrip("0") if rest >= 1000 else ""
+    return f"{whole}{fraction}+00:00"
+
+
+@lru_cache(maxsize=4096)  # files that were copied together have few seconds between them
+def _whole_second(second: int) -> str | None:
     try:
-        moment = _EPOCH + timedelta(0, second, rest // 1000)
+        return str(_EPOCH + timedelta(0, second))
     except OverflowError:
-        moment = datetime.min if ns < 0 else datetime.max
-    text = str(moment)
-    return (text.rstrip("0") if moment.microsecond else text) + "+00:00"
+        return None
 
 
 def now() -> str:

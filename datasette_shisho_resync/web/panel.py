@@ -18,7 +18,6 @@ from ..store.snapshot import load_snapshot
 from ..values import is_empty
 from .access import TABLES, Actor, may_view
 from .covers import cover_mime
-from .guards import may_see_history
 from .library import WebLibrary
 from .pages import cover_url, place_context
 from .words import UNDO, row_name, source_in_words
@@ -28,8 +27,9 @@ _MOST_FILES = 20
 
 async def panel_of(library: WebLibrary, actor: Actor, target: Target) -> dict[str, Any]:
     """Return what the panel shows. Raises UnknownRow."""
-    may_see_files = target.table == "files" or await may_view(library.datasette, actor, library.name, "files")
-    may_see_runs = await may_see_history(library.datasette, actor, library.name)
+    datasette = library.datasette
+    may_see_files = target.table == "files" or await may_view(datasette, actor, library.name, "files")
+    may_see_runs = await may_view(datasette, actor, library.name, "resync_runs")
 
     def load_panel(
         conn: sqlite3.Connection, schema: LibrarySchema

@@ -535,6 +535,16 @@ async def test_a_job_with_an_edit_since_is_not_undone_at_all(client: Client, she
     assert shelf.content() == before
 
 
+async def test_the_message_of_an_undo_counts_every_warning(client: Client, shelf: Library) -> None:
+    await run(client)
+    for number in range(1, 9):
+        sidecar = shelf.file_path(number).with_name(f"{number}.epub.metadata.json")
+        sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "name": "Edited"}))
+    response = await client.form(UNDO, {"undo": "Undo"})
+    told = client.messages(response)
+    assert (told[0], len(told), told[-1]) == ("8 runs of job 1 undone", 5, "and 5 more warnings")
+
+
 async def test_undo_of_a_job_needs_both_tables_and_every_library(two_libraries: Library) -> None:
     two_libraries.with_history()
     two_libraries.add("resync_jobs", kind="books", state="done", started_at="x", actor="ed")

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _DATABASE = r"^/(?P<database>[^\/\.]+)"
 _JOB = _DATABASE + r"/-/resync/jobs/(?P<job>[0-9]{1,18})"
-_MOST_WARNINGS = 5  # they travel in a cookie
 _CHANGED = "Other rows are selected now than you saw. Look again."
 
 
@@ -189,5 +188,5 @@ async def _post_undo(call: Call) -> Response:
     if call.is_json:
         return call.answer(job_undone_to_json(record.id, undone))
     warnings = [warning for one in undone for warning in one.warnings]
-    call.flash(f"{counted(len(undone), 'run')} of job {record.id} undone", warnings[:_MOST_WARNINGS])
+    call.flash(f"{counted(len(undone), 'run')} of job {record.id} undone", warnings)
     return Response.redirect(job_url(library, record.id), status=303)

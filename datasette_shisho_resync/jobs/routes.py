@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from datasette import Forbidden, Response
+from datasette import Response
 from datasette.utils import tilde_decode
 
 from ..errors import BadRequest, MassRemoval, StalePlan
@@ -14,11 +14,10 @@ from ..json_output import job_undone_to_json
 from ..model import Mode
 from ..store.jobs import JobRecord
 from ..value_text import counted
-from ..web.access import TABLES, may_view, rights_on
+from ..web.access import RESYNC, TABLES, VIEW, require, visible_tables
 from ..web.asking import require_empty
 from ..web.library import WebLibrary
 from ..web.serving import Call, serve
-from ..web.state import state_of
 from .access import find_job
 from .asking import JobWish, job_wish_from_form, job_wish_from_json, job_wish_from_mode
 from .pages import confirm_job_page, job_page, job_to_json, job_url, preview_to_json, undo_job_page
@@ -62,11 +61,6 @@ async def undo(datasette: Datasette, request: Request) -> Response:
     return await serve(datasette, request, {"GET": _show_undo, "POST": _post_undo})
 
 
-async def _library(call: Call) -> WebLibrary:
-    db = await call.datasette.resolve_database(call.request)
-    return WebLibrary(call.datasette, db, state_of(call.datasette))
-
-
 # --- rows -------------------------------------------------------------------------------------
 
 
@@ -80,11 +74,9 @@ class Rows:
 
 async def _selected(call: Call) -> Rows:
     """Raises Forbidden, BadRequest. The filters tell about values, so `view-table` is needed too."""
-    library = await _library(call)
+    library = await call.library()
     table = tilde_decode(call.request.url_vars["table"])
-    rights = await rights_on(call.datasette, call.actor, library.name, table)
-    if not (rights.resync and rights.view):
-        raise Forbidden(f"Permission denied: need {'view-table' if rights.resync else 'resync-row'}")
+    await require(call.datasette, call.actor, library.name, table, RESYNC, VIEW)
     return Rows(library, await select_rows(library, call.request, table))
 
 
@@ -108,9 +100,7 @@ async def _confirm(
 ) -> Response:
     library = found.library
     preview = await preview_job(library, call.actor, found.selection, wish)
-    visible = frozenset(
-        [table for table in TABLES if await may_view(call.datasette, call.actor, library.name, table)]
-    )
+    visible = await visible_tables(call.datasette, call.actor, library.name)
     context = confirm_job_page(library, found.selection, wish, preview, visible, notice, loss)
     return await call.page("shisho_resync_rows.html", context, status)
 
@@ -146,7 +136,7 @@ async def _start(call: Call, found: Rows, wish: JobWish) -> int:
 
 
 async def _found_job(call: Call) -> tuple[WebLibrary, JobRecord]:
-    library = await _library(call)
+    library = await call.library()
     return library, await find_job(call, library, int(call.request.url_vars["job"]))
 
 

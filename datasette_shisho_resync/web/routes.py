@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ from ..explain import explain
 from ..json_output import error_to_json, outcome_to_json, undone_to_json
 from ..library_scan.done import row_done
 from ..model import Brief, Mode, Outcome, Plan, Target
-from ..resync import Ask, By
+from ..resync import Ask, By, find_brief
 from ..resync.planning import check_fields
 from ..store.history import Run
+from ..store.schema import LibrarySchema
 from .access import (
     RESYNC,
     TABLES,
@@ -37,14 +39,12 @@ from .pages import confirm_page, explain_page, undo_page
 from .redaction import tables_of, without_path, without_values
 from .removals import names_of
 from .serving import Call, serve
-from .state import state_of
 from .telling import tell_resync, tell_undo
 from .words import resync_message, undo_message
 
 if TYPE_CHECKING:
     from datasette import Request
     from datasette.app import Datasette
-    from datasette.database import Database
 
 _ROW = r"^/(?P<database>[^\/\.]+)/(?P<table>{tables})/(?P<pks>[^/]+?)/-/{name}$"
 _ID = re.compile(r"-?[0-9]{1,19}")
@@ -95,16 +95,11 @@ class Place:
 
 async def _place(call: Call, *actions: str) -> Place:
     """Find the row of the URL. Raises Forbidden before anything tells whether it exists."""
-    db = await call.datasette.resolve_database(call.request)
+    library = await call.library()
     table = tilde_decode(call.request.url_vars["table"])
-    await require(call.datasette, call.actor, db.name, table, *actions)
-    library = _library(call, db)
+    await require(call.datasette, call.actor, library.name, table, *actions)
     target = Target(table, await _row_id(call, library))
     return Place(library, target, await find_allowed(library, call.actor, target))
-
-
-def _library(call: Call, db: Database) -> WebLibrary:
-    return WebLibrary(call.datasette, db, state_of(call.datasette))
 
 
 async def _row_id(call: Call, library: WebLibrary) -> int:
@@ -251,8 +246,7 @@ async def _show_cover(call: Call) -> Response:
 
 async def _undoable(call: Call) -> tuple[WebLibrary, Run]:
     """Find the run of the URL for an actor who may undo it."""
-    db = await call.datasette.resolve_database(call.request)
-    library = _library(call, db)
+    library = await call.library()
     return library, await may_undo(library, call.actor, lambda: _row_id(call, library))
 
 
@@ -292,10 +286,8 @@ async def _post_undo(call: Call) -> Response:
     return _redirect(str(urls.table(library.name, run.target.table)))
 
 
-def _row_exists(target: Target) -> Callable[..., bool]:
-    from ..resync import find_brief
-
-    def row_exists(conn: Any, schema: Any) -> bool:
+def _row_exists(target: Target) -> Callable[[sqlite3.Connection, LibrarySchema], bool]:
+    def row_exists(conn: sqlite3.Connection, schema: LibrarySchema) -> bool:
         try:
             find_brief(conn, target)
         except UnknownRow:

@@ -17,6 +17,8 @@ from datasette.utils.asgi import Base400
 from ..errors import DatabaseBusy, JobRunning, ResyncError, RootUnavailable
 from ..json_output import error_to_json, sendable
 from .asking import BadBody, is_json
+from .library import WebLibrary
+from .state import state_of
 
 if TYPE_CHECKING:
     from datasette import Request
@@ -47,6 +49,11 @@ class Call:
     def actor_id(self) -> str | None:
         found = (self.actor or {}).get("id")
         return None if found is None else str(found)
+
+    async def library(self) -> WebLibrary:
+        """Return the database that the URL names. Raises Datasette's NotFound."""
+        db = await self.datasette.resolve_database(self.request)
+        return WebLibrary(self.datasette, db, state_of(self.datasette))
 
     async def page(self, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
         """Render a page of ours, which no other site may put into a frame."""

@@ -6,7 +6,7 @@ from datasette import Forbidden
 
 from ..errors import UnknownRow
 from ..store.jobs import JobRecord
-from ..web.access import TABLES, require_every_library, rights_on
+from ..web.access import require_every_library, resyncable_tables
 from ..web.guards import may_look
 from ..web.library import WebLibrary
 from ..web.serving import Call
@@ -14,9 +14,7 @@ from ..web.serving import Call
 
 async def find_job(call: Call, library: WebLibrary, job_id: int) -> JobRecord:
     """Return a job for an actor who may see it. Raises Forbidden, UnknownRow."""
-    rights = [(await rights_on(call.datasette, call.actor, library.name, table)).resync for table in TABLES]
-    if not any(rights):
-        raise Forbidden("Permission denied: need resync-row")
+    await resyncable_tables(call.datasette, call.actor, library.name)
     try:
         record = await library.job(job_id)
     except UnknownRow:

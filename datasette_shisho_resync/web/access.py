@@ -6,7 +6,6 @@ Checked before anything tells whether a row exists.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from ..errors import UnknownRow
 from ..model import Brief, Target
 from ..settings import Settings
 from ..store.library import load_libraries
-from ..store.schema import LibrarySchema
 from .library import WebLibrary
 
 if TYPE_CHECKING:
@@ -69,6 +67,15 @@ async def require(datasette: Datasette, actor: Actor, database: str, table: str,
     for action in actions:
         if not allowed[action]:
             raise Forbidden(f"Permission denied: need {action}")
+
+
+async def resyncable_tables(datasette: Datasette, actor: Actor, database: str) -> frozenset[str]:
+    """Return those of books and files that the actor may resync. Raises Forbidden when it is neither."""
+    rights = {table: await rights_on(datasette, actor, database, table) for table in TABLES}
+    found = frozenset(table for table, right in rights.items() if right.resync)
+    if not found:
+        raise Forbidden(f"Permission denied: need {RESYNC}")
+    return found
 
 
 async def may_view(datasette: Datasette, actor: Actor, database: str, table: str) -> bool:
@@ -125,9 +132,5 @@ async def require_every_library(library: WebLibrary, actor: Actor) -> None:
     """Raises Forbidden for an actor who must not learn that a row does not exist."""
     if not library.settings.library_access:
         return
-
-    def libraries(conn: sqlite3.Connection, schema: LibrarySchema) -> list[tuple[int, str]]:
-        return [(row.id, row.name) for row in load_libraries(conn)]
-
-    for library_id, name in await library.read(libraries):
-        require_library(library.settings, actor, library_id, name)
+    for row in await library.read(lambda conn, schema: load_libraries(conn)):
+        require_library(library.settings, actor, row.id, row.name)

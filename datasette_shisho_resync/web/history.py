@@ -13,23 +13,21 @@ from ..json_output import sendable
 from ..model import Value
 from ..store.history import Entry, Run, from_cell
 from ..store.snapshot import value_of_rows
-from .access import TABLES, Actor, find_allowed, require_every_library, rights_on
+from .access import RESYNC, Actor, find_allowed, require_every_library, resyncable_tables
 from .display import Cell, list_cells, shown_cell
 from .library import WebLibrary
 
 
 async def may_undo(library: WebLibrary, actor: Actor, run_id: Callable[[], Awaitable[int]]) -> Run:
     """Return the run for an actor who may undo it. Raises Forbidden, UnknownRow."""
-    may = {t: (await rights_on(library.datasette, actor, library.name, t)).resync for t in TABLES}
-    if not any(may.values()):
-        raise Forbidden("Permission denied: need resync-row")
+    tables = await resyncable_tables(library.datasette, actor, library.name)
     try:
         run = await library.recorded_run(await run_id())
     except UnknownRow:
         await require_every_library(library, actor)
         raise
-    if not may.get(run.target.table):
-        raise Forbidden("Permission denied: need resync-row")
+    if run.target.table not in tables:
+        raise Forbidden(f"Permission denied: need {RESYNC}")
     await _require_library_of(library, actor, run)
     return run
 

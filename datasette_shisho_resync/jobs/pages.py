@@ -12,6 +12,8 @@ from ..json_output import sendable
 from ..model import Mode
 from ..store.jobs import JobRecord
 from ..value_text import counted
+from ..web.access import TABLES
+from ..web.addresses import job_url, static_url
 from ..web.display import Images
 from ..web.history import row_text
 from ..web.library import WebLibrary
@@ -24,10 +26,6 @@ from .selection import MODE, Selection
 _MOST_CHANGES = 6  # of one row of the sample
 _COUNTS = ("changed", "unchanged", "removed", "failed", "skipped")
 _SCAN_COUNTS = ("imported", "changed", "unchanged", "moved", "removed", "failed")
-
-
-def job_url(library: WebLibrary, job_id: int) -> str:
-    return f"{library.datasette.urls.database(library.name)}/-/resync/jobs/{job_id}"
 
 
 def rows_url(library: WebLibrary, selection_query: str, table: str, mode: Mode | None = None) -> str:
@@ -145,7 +143,7 @@ def job_page(
         "database": library.name,
         "database_color": library.db.color,
         "job": record.id,
-        "url": job_url(library, record.id),
+        "url": job_url(library.datasette, library.name, record.id),
         "title": _job_title(record),
         "state": record.state,
         "state_words": state_in_words(record.state),
@@ -166,7 +164,7 @@ def job_page(
         "undoable_runs": undoable_runs,
         "errors": [_error(library, error) for error in record.errors],
         "more_errors": max(0, record.counts["failed"] - len(record.errors)),
-        "script_url": library.datasette.static("shisho_resync_job.js", plugin="datasette_shisho_resync"),
+        "script_url": static_url(library.datasette, library.state, "shisho_resync_job.js"),
     }
 
 
@@ -182,7 +180,7 @@ def undo_job_page(library: WebLibrary, record: JobRecord, runs: int) -> dict[str
         "database": library.name,
         "database_color": library.db.color,
         "title": _job_title(record),
-        "url": job_url(library, record.id),
+        "url": job_url(library.datasette, library.name, record.id),
         "runs": runs,
         "runs_url": _runs_url(library, record),
     }
@@ -195,7 +193,7 @@ def _runs_url(library: WebLibrary, record: JobRecord) -> str:
 def _error(library: WebLibrary, error: Any) -> dict[str, Any]:
     table, pk, path = str(error.get("table")), error.get("pk"), error.get("path")
     url = None
-    if pk is not None and table in ("books", "files"):
+    if pk is not None and table in TABLES:
         url = library.datasette.urls.row(library.name, table, tilde_encode(str(pk)))
     return {
         "name": row_name(table, pk) if pk is not None else "",

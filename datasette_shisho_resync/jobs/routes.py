@@ -15,12 +15,13 @@ from ..model import Mode
 from ..store.jobs import JobRecord
 from ..value_text import counted
 from ..web.access import RESYNC, TABLES, VIEW, require, visible_tables
+from ..web.addresses import job_url
 from ..web.asking import require_empty
 from ..web.library import WebLibrary
 from ..web.serving import Call, serve
 from .access import find_job
 from .asking import JobWish, job_wish_from_form, job_wish_from_json, job_wish_from_mode
-from .pages import confirm_job_page, job_page, job_to_json, job_url, preview_to_json, undo_job_page
+from .pages import confirm_job_page, job_page, job_to_json, preview_to_json, undo_job_page
 from .preview import preview_job
 from .running import cancel_job, start_job
 from .selection import MODE, Selection, select_rows
@@ -113,7 +114,9 @@ async def _post_rows(call: Call) -> Response:
         if wish.selection is not None and wish.selection != found.selection.digest:
             raise StalePlan(_CHANGED, None)
         job_id = await _start(call, found, wish)
-        return call.answer({"ok": True, "job": job_id, "url": job_url(found.library, job_id)}, 202)
+        return call.answer(
+            {"ok": True, "job": job_id, "url": job_url(call.datasette, found.library.name, job_id)}, 202
+        )
     wish = job_wish_from_form(call.body)
     if wish.selection is None and wish.mode is not Mode.SCAN:
         return await _confirm(call, found, wish, notice="Look at what will change first.", status=409)
@@ -123,7 +126,7 @@ async def _post_rows(call: Call) -> Response:
         job_id = await _start(call, found, wish)
     except MassRemoval as error:
         return await _confirm(call, found, wish, loss=error, status=409)
-    return Response.redirect(job_url(found.library, job_id), status=303)
+    return Response.redirect(job_url(call.datasette, found.library.name, job_id), status=303)
 
 
 async def _start(call: Call, found: Rows, wish: JobWish) -> int:
@@ -159,7 +162,7 @@ async def _cancel(call: Call) -> Response:
     await cancel_job(library, record)
     if call.is_json:
         return call.answer(job_to_json(await library.job(record.id)))
-    return Response.redirect(job_url(library, record.id), status=303)
+    return Response.redirect(job_url(call.datasette, library.name, record.id), status=303)
 
 
 async def _show_undo(call: Call) -> Response:
@@ -179,4 +182,4 @@ async def _post_undo(call: Call) -> Response:
         return call.answer(job_undone_to_json(record.id, undone))
     warnings = [warning for one in undone for warning in one.warnings]
     call.flash(f"{counted(len(undone), 'run')} of job {record.id} undone", warnings)
-    return Response.redirect(job_url(library, record.id), status=303)
+    return Response.redirect(job_url(call.datasette, library.name, record.id), status=303)

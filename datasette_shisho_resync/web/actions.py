@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ResyncError
 from ..model import Mode, Target
 from .access import TABLES, Actor, may_touch, rights_on
+from .addresses import job_url, static_url
 from .library import WebLibrary, library_of
 from .panel import panel_of
-from .state import WebState, started_state
+from .state import started_state
 from .words import EXPLAIN, LABELS, UNDO
 
 if TYPE_CHECKING:
     from datasette import Request
     from datasette.app import Datasette
 
-_PACKAGE = "datasette_shisho_resync"
 _DESCRIPTIONS = {
     Mode.SCAN: "Read the files again and take what is new; what a person set stays.",
     Mode.REFRESH: "Take everything that the files say; you see what changes first.",
@@ -33,7 +33,7 @@ async def row_items(
     if library is None:
         return []
     if table == "resync_jobs":
-        href = f"{datasette.urls.database(database)}/-/resync/jobs/{row['id']}"
+        href = job_url(datasette, database, row["id"])
         return [_item(href, "Show this job", "How far it is, what failed, and a button to stop it.")]
     if table == "resync_runs":
         return await _run_items(library, actor, row)
@@ -108,7 +108,7 @@ async def scripts(
     rights = await rights_on(datasette, request.actor, database, table)
     if not (rights.resync and rights.view):
         return []
-    return [{"url": _static(datasette, library.state, "shisho_resync.js"), "module": True}]
+    return [{"url": static_url(datasette, library.state, "shisho_resync.js"), "module": True}]
 
 
 def styles(
@@ -119,11 +119,4 @@ def styles(
     if not is_ours and not (table in TABLES and view in ("row", "table")):
         return []
     state = started_state(datasette)
-    return [{"url": _static(datasette, state, "shisho_resync.css")}] if state else []
-
-
-def _static(datasette: Datasette, state: WebState, name: str) -> str:
-    """Return a file's address; Datasette would look for the file and read it again for every page."""
-    if name not in state.addresses:
-        state.addresses[name] = str(datasette.static(name, plugin=_PACKAGE))
-    return state.addresses[name]
+    return [{"url": static_url(datasette, state, "shisho_resync.css")}] if state else []

@@ -18,6 +18,7 @@ from ..model import Brief, Change, CoverImage, FileStatus, Mode, Plan, RowImage
 from ..sources import MANUAL
 from ..store.history import Entry, Run
 from ..values import is_empty
+from .addresses import cover_url
 from .asking import Wish
 from .display import Cell, Images, list_cells, shown_cell
 from .history import entry_cells, row_of
@@ -134,11 +135,6 @@ def _cover_url(library: WebLibrary, brief: Brief, change: Change) -> str | None:
         return None
     version = change.old.sha256[:12] if isinstance(change.old, CoverImage) else ""
     return cover_url(library, change.pk, version)
-
-
-def cover_url(library: WebLibrary, file_id: int, version: object) -> str:
-    """Return where a file's cover is; another `version` makes browsers fetch it again."""
-    return f"{library.datasette.urls.row(library.name, 'files', str(file_id))}/-/cover?v={version}"
 
 
 def _groups(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -17,9 +17,10 @@ from ..store.schema import LibrarySchema
 from ..store.snapshot import load_snapshot
 from ..values import is_empty
 from .access import TABLES, Actor, may_view
+from .addresses import cover_url
 from .covers import cover_mime
 from .library import WebLibrary
-from .pages import cover_url, place_context
+from .pages import place_context
 from .words import UNDO, row_name, source_in_words
 
 _MOST_FILES = 20

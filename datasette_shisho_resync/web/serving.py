@@ -16,6 +16,7 @@ from datasette.utils.asgi import Base400
 
 from ..errors import DatabaseBusy, JobRunning, ResyncError, RootUnavailable
 from ..json_output import error_to_json, sendable
+from .addresses import job_url
 from .asking import BadBody, is_json
 from .library import WebLibrary
 from .state import state_of
@@ -167,4 +168,4 @@ def _running_job_url(call: Call, error: JobRunning) -> str | None:
     if error.job is None:
         return None
     database = tilde_decode(call.request.url_vars["database"])
-    return f"{call.datasette.urls.database(database)}/-/resync/jobs/{error.job}"
+    return job_url(call.datasette, database, error.job)

@@ -12,9 +12,9 @@ from ..sources import rank
 from ..store.browsing import ShelfBook, load_shelf
 from ..store.library import load_libraries
 from .access import Actor, may_touch, visible_tables
+from .addresses import cover_url
 from .covers import cover_mime
 from .library import WebLibrary, library_of
-from .pages import cover_url
 
 if TYPE_CHECKING:
     from datasette import Request

@@ -16,7 +16,7 @@ from ..values import is_empty
 from .command import FAILED, Command
 from .options import Common, chosen_target, common, target_options
 from .output import say, shortened, table, write_json
-from .plan_text import FAILED_STATUSES, row_name, value_columns
+from .plan_text import row_name, value_columns
 from .session import open_session
 
 _EXAMPLE = """\b
@@ -40,7 +40,7 @@ def command(common: Common, book_id: int | None, file_id: int | None) -> None:
     else:
         say(*table(_rows(planned.decisions, value_columns())))
         say(*_troubles(planned.plan), err=True)
-    if any(f.status in FAILED_STATUSES for f in planned.plan.files):
+    if any(f.status.is_failed for f in planned.plan.files):
         raise click.exceptions.Exit(FAILED)
 
 
@@ -70,4 +70,4 @@ def _rows(decisions: tuple[Decision, ...], most: int) -> Iterator[tuple[str, ...
 
 def _troubles(plan: Plan) -> Iterator[str]:
     yield from (f"Warning: {warning}" for warning in plan.warnings)
-    yield from (f"Error: {f.path}: {f.error}" for f in plan.files if f.status in FAILED_STATUSES)
+    yield from (f"Error: {f.path}: {f.error}" for f in plan.files if f.status.is_failed)

@@ -10,7 +10,6 @@ from itertools import groupby
 from ..model import (
     Change,
     FileState,
-    FileStatus,
     Mode,
     Outcome,
     Plan,
@@ -20,8 +19,6 @@ from ..model import (
 )
 from ..value_text import NOTHING, counted, value_text
 from .output import shortened, table
-
-FAILED_STATUSES = (FileStatus.ERROR, FileStatus.REFUSED, FileStatus.UNAVAILABLE)
 
 _ONE = {"books": "book", "files": "file"}
 _FALLBACK_COLUMNS = 120

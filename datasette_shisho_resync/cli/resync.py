@@ -19,7 +19,7 @@ from . import confirmation
 from .command import FAILED, Command
 from .options import Common, chosen_target, common, mode_option, target_options, yes_option
 from .output import say, write_json
-from .plan_text import FAILED_STATUSES, plan_lines, result_line
+from .plan_text import plan_lines, result_line
 from .session import open_session
 
 _EXAMPLE = """\b
@@ -101,5 +101,5 @@ def _report(outcome: Outcome, common: Common, *, is_known: bool) -> None:
             say(*plan_lines(outcome.plan))
         say(*(f"Warning: {warning}" for warning in outcome.warnings), err=True)
         say(result_line(outcome))
-    if any(f.status in FAILED_STATUSES for f in outcome.plan.files):
+    if any(f.status.is_failed for f in outcome.plan.files):
         raise click.exceptions.Exit(FAILED)

@@ -109,14 +109,19 @@ async def _confirm(
 async def _post_rows(call: Call) -> Response:
     found = await _selected(call)
     found.library.require_mutable()
-    if call.is_json:
-        wish = job_wish_from_json(call.body)
-        if wish.selection is not None and wish.selection != found.selection.digest:
-            raise StalePlan(_CHANGED, None)
-        job_id = await _start(call, found, wish)
-        return call.answer(
-            {"ok": True, "job": job_id, "url": job_url(call.datasette, found.library.name, job_id)}, 202
-        )
+    return await (_post_json(call, found) if call.is_json else _post_form(call, found))
+
+
+async def _post_json(call: Call, found: Rows) -> Response:
+    wish = job_wish_from_json(call.body)
+    if wish.selection not in (None, found.selection.digest):
+        raise StalePlan(_CHANGED, None)
+    job_id = await _start(call, found, wish)
+    url = job_url(call.datasette, found.library.name, job_id)
+    return call.answer({"ok": True, "job": job_id, "url": url}, 202)
+
+
+async def _post_form(call: Call, found: Rows) -> Response:
     wish = job_wish_from_form(call.body)
     if wish.selection is None and wish.mode is not Mode.SCAN:
         return await _confirm(call, found, wish, notice="Look at what will change first.", status=409)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ..errors import DatabaseBusy, FileError, MassRemoval, ResyncError, UnknownRow
 from ..files import shown
-from ..model import FileStatus, Mode, Outcome, ReadRequest, Target
+from ..model import Mode, Outcome, ReadRequest, Target
 from ..resync import Ask, By, Gathered, Gathering, Service, find_brief
 from ..store.history import finish_job, start_job
 from ..store.jobs import note_progress
@@ -29,7 +29,6 @@ _MOST_ERRORS = 1000  # kept in the job's row; the count goes on
 _TELL_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0  # for another program that holds the write lock
 _PAUSE_SECONDS = 0.005  # lets others write: SQLite gives its lock to whoever asks when it is free
-_FAILED = (FileStatus.ERROR, FileStatus.REFUSED, FileStatus.UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ class RowsJob:
                     raise
 
     def _note(self, pk: int, outcome: Outcome) -> None:
-        broken = [f for f in outcome.plan.files if f.status in _FAILED]
+        broken = [f for f in outcome.plan.files if f.status.is_failed]
         for file in broken:
             self._fail("files", file.id, shown(file.path), file.error or "could not be read")
         self.counts["failed"] += bool(broken)

@@ -18,6 +18,11 @@ class FileStatus(str, Enum):
     REFUSED = "refused"  # outside the roots, or not a regular file
     ERROR = "error"  # unreadable, unsupported, too large
 
+    @property
+    def is_failed(self) -> bool:
+        """Tell whether the file could not be read although nothing says that it is gone."""
+        return self not in (FileStatus.OK, FileStatus.MISSING)
+
 
 @portable
 @dataclass(frozen=True, slots=True)

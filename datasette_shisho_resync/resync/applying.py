@@ -251,7 +251,7 @@ def _keep_stats(
 def _record(
     conn: sqlite3.Connection, ask: Ask, plan: Plan, by: By, entries: Sequence[Entry], started_at: str
 ) -> int:
-    failed = sum(f.status not in (FileStatus.OK, FileStatus.MISSING) for f in plan.files)
+    failed = sum(f.status.is_failed for f in plan.files)
     header = RunHeader(
         ask.target,
         ask.mode.value,

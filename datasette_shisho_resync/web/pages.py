@@ -14,7 +14,7 @@ from ..decide import ROLE, ROW, Decision, as_change, effective_source
 from ..fields import BY_NAME
 from ..files import shown
 from ..json_output import sendable
-from ..model import Brief, Change, CoverImage, FileStatus, Mode, Plan, RowImage
+from ..model import Brief, Change, CoverImage, Mode, Plan, RowImage
 from ..sources import MANUAL
 from ..store.history import Entry, Run
 from ..values import is_empty
@@ -35,8 +35,6 @@ from .words import (
     row_name,
     source_in_words,
 )
-
-_FAILED = (FileStatus.ERROR, FileStatus.REFUSED, FileStatus.UNAVAILABLE)
 
 
 def place_context(library: WebLibrary, table: str, pk: int) -> dict[str, Any]:
@@ -162,7 +160,7 @@ def _files(plan: Plan) -> list[dict[str, Any]]:
             "path": shown(f.path),
             "status": f.status.value,
             "error": str(sendable(f.error or "")).removeprefix(f"{shown(f.path)}: "),
-            "is_failed": f.status in _FAILED,
+            "is_failed": f.status.is_failed,
         }
         for f in plan.files
     ]

@@ -10,6 +10,9 @@ from .errors import BadRequest
 from .files import PathMap, checked_roots
 from .model import Limits
 
+PLUGIN = "datasette-shisho-resync"
+"""The name of the block in `datasette.yaml`."""
+
 _SWITCHES = ("write_sidecars", "write_covers", "track_manual_edits")
 _LIMITS = {f.name: f.type for f in fields(Limits)}
 

@@ -1,18 +1,31 @@
-"""Values in a few words, for people: on the terminal and in pages. Pure."""
+"""Values, rows and what was done in a few words, for people: on the terminal and in pages. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
-from .model import Author, Chapter, CoverImage, Identifier, RowImage, SeriesEntry, Value
+from .model import Author, Chapter, CoverImage, Identifier, Mode, RowImage, SeriesEntry, Value
 from .values import plain_number
 
 NOTHING = "-"
+GONE = "removed (no longer exists on disk)"
+DONE: Mapping[Mode, str] = {
+    Mode.SCAN: "Metadata scanned",
+    Mode.REFRESH: "Metadata refreshed",
+    Mode.RESET: "Metadata reset",
+}
+"""What a run in each mode did, as Shisho says it."""
+
+_ONE: Mapping[str, str] = {"books": "book", "files": "file"}
 
 
 def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def row_name(table: str, pk: int) -> str:
+    return f"{_ONE.get(table, table)} {pk}"
 
 
 def value_text(value: Value | RowImage) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from datasette.app import Datasette
 from library import Library
 
+from datasette_shisho_resync.settings import PLUGIN
 from datasette_shisho_resync.site import TEMPLATES
-from datasette_shisho_resync.web.state import PLUGIN
 
 ROOT = {"id": "root"}
 EDITOR = {"id": "ed"}

@@ -11,12 +11,12 @@ from ..decide import Decision, effective_source
 from ..explain import explain
 from ..model import Plan
 from ..resync import Ask
-from ..value_text import value_text
+from ..value_text import row_name, value_text
 from ..values import is_empty
 from .command import FAILED, Command
 from .options import Common, chosen_target, common, target_options
 from .output import say, shortened, table, write_json
-from .plan_text import row_name, value_columns
+from .plan_text import value_columns
 from .session import open_session
 
 _EXAMPLE = """\b

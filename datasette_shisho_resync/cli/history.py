@@ -12,11 +12,10 @@ from ..model import Target
 from ..resync import Service, find_brief
 from ..store.history import forget_runs, list_runs
 from ..store.times import to_stored
-from ..value_text import counted
+from ..value_text import counted, row_name
 from .command import Command
 from .options import Common, chosen_target, common, target_options
 from .output import say, table, write_json
-from .plan_text import row_name
 from .session import open_session
 
 _DAY_NS = 86_400 * 10**9

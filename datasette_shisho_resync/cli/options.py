@@ -14,9 +14,7 @@ from datasette.utils import BadMetadataError, parse_metadata, resolve_env_secret
 from ..errors import BadRequest
 from ..files import PathMap, checked_roots, shown
 from ..model import Mode, Target
-from ..settings import Settings, settings_from
-
-PLUGIN = "datasette-shisho-resync"
+from ..settings import PLUGIN, Settings, settings_from
 
 F = TypeVar("F", bound=Callable[..., Any])
 

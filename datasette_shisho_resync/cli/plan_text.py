@@ -8,19 +8,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from ..model import (
+    TABLES,
     Change,
     FileState,
-    Mode,
     Outcome,
     Plan,
     Reason,
     RowImage,
     Value,
 )
-from ..value_text import NOTHING, counted, value_text
+from ..value_text import DONE, GONE, NOTHING, counted, row_name, value_text
 from .output import shortened, table
 
-_ONE = {"books": "book", "files": "file"}
 _FALLBACK_COLUMNS = 120
 _LEAST_CELL = 20
 _NOT_VALUES = 46  # columns of a line that its two values leave to the rest
@@ -39,21 +38,14 @@ def result_line(outcome: Outcome) -> str:
     changes = counted(len(outcome.plan.changes), "change")
     if outcome.deleted or outcome.book_deleted:
         what = "Book" if outcome.book_deleted else "File"
-        said = f"{what} {'to be ' if outcome.dry_run else ''}removed (no longer exists on disk)"
+        said = f"{what} {'to be ' if outcome.dry_run else ''}{GONE}"
     elif not outcome.changed:
         said = "Nothing to change"
     else:
-        said = f"{changes} to make" if outcome.dry_run else f"{_DONE[outcome.plan.mode]}: {changes}"
+        said = f"{changes} to make" if outcome.dry_run else f"{DONE[outcome.plan.mode]}: {changes}"
     if outcome.dry_run:
         return f"{said}. Dry run: nothing was written."
     return f"{said}." if outcome.run_id is None else f"{said} (run {outcome.run_id})."
-
-
-_DONE = {
-    Mode.SCAN: "Metadata scanned",
-    Mode.REFRESH: "Metadata refreshed",
-    Mode.RESET: "Metadata reset",
-}
 
 
 def with_source(value: Value | RowImage, source: str | None, most: int) -> str:
@@ -88,17 +80,13 @@ def _change_lines(changes: Iterable[Change]) -> Iterator[str]:
     yield from table(rows)
 
 
-def row_name(table_name: str, pk: int) -> str:
-    return f"{_ONE.get(table_name, table_name)} {pk}"
-
-
 def _removal_lines(removals: Sequence[Change]) -> Iterator[str]:
     """Name the books and files that go; what hangs on them is counted."""
     for change in removals:
-        if change.table in _ONE and isinstance(change.old, RowImage):
+        if change.table in TABLES and isinstance(change.old, RowImage):
             row = dict(change.old.columns)
             yield f"removes {row_name(change.table, change.pk)}: {row.get('filepath')}"
-    counts = Counter(c.table for c in removals if c.table not in _ONE)
+    counts = Counter(c.table for c in removals if c.table not in TABLES)
     if counts:
         hanging = ", ".join(f"{count} of {name}" for name, count in sorted(counts.items()))
         yield f"and with them rows: {hanging}"

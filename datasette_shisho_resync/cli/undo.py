@@ -6,13 +6,13 @@ import click
 
 from ..decide import ROW
 from ..json_output import job_undone_to_json, undone_to_json
+from ..model import TABLES
 from ..resync import By, Undone
 from ..store.history import Entry
-from ..value_text import counted
+from ..value_text import counted, row_name
 from .command import Command
 from .options import Common, checked_id, common
 from .output import say, write_json
-from .plan_text import row_name
 from .session import open_session
 
 _EXAMPLE = """\b
@@ -65,4 +65,4 @@ def _describe(undone: Undone) -> None:
 
 def _is_main(entry: Entry) -> bool:
     """Tell whether a row that came back is one that people speak of."""
-    return entry.table in ("books", "files") and entry.new is not None
+    return entry.table in TABLES and entry.new is not None

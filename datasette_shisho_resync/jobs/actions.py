@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from datasette import Forbidden
 
 from ..errors import ResyncError
-from ..model import Mode
-from ..web.access import TABLES, Actor, rights_on
+from ..model import TABLES, Mode
+from ..web.access import Actor, rights_on
 from ..web.library import library_of
 from ..web.words import mode_in_words, rows_label
 from .pages import rows_url

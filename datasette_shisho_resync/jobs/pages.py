@@ -9,16 +9,15 @@ from datasette.utils import tilde_encode
 from ..errors import MassRemoval
 from ..files import shown
 from ..json_output import sendable
-from ..model import Mode
+from ..model import TABLES, Mode
 from ..store.jobs import JobRecord
-from ..value_text import counted
-from ..web.access import TABLES
+from ..value_text import counted, row_name
 from ..web.addresses import job_url, static_url
 from ..web.display import Images
 from ..web.history import row_text
 from ..web.library import WebLibrary
 from ..web.pages import is_field, is_lost, shown_change
-from ..web.words import BUTTONS, LABELS, mode_in_words, row_name, rows_label, state_in_words
+from ..web.words import BUTTONS, LABELS, mode_in_words, rows_label, state_in_words
 from .asking import JobWish
 from .preview import JobPreview, SampleRow
 from .selection import MODE, Selection

@@ -11,10 +11,10 @@ from datasette.utils import tilde_decode
 
 from ..errors import BadRequest, MassRemoval, StalePlan
 from ..json_output import job_undone_to_json
-from ..model import Mode
+from ..model import TABLES, Mode
 from ..store.jobs import JobRecord
 from ..value_text import counted
-from ..web.access import RESYNC, TABLES, VIEW, require, visible_tables
+from ..web.access import RESYNC, VIEW, require, visible_tables
 from ..web.addresses import job_url
 from ..web.asking import require_empty
 from ..web.library import WebLibrary

@@ -8,9 +8,10 @@ from contextlib import closing
 from datasette import Forbidden
 
 from ..errors import Conflict
+from ..model import TABLES
 from ..resync import By, Service, Undone
 from ..store.jobs import JobRecord, count_undoable
-from ..web.access import TABLES, rights_on
+from ..web.access import rights_on
 from ..web.guards import may_look
 from ..web.library import WebLibrary
 from ..web.serving import Call

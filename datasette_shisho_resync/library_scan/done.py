@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..model import Mode, Outcome, Target
-
-_TABLES = ("books", "files")
+from ..model import TABLES, Mode, Outcome, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +22,6 @@ def row_done(outcome: Outcome) -> RowDone | None:
     if outcome.run_id is None:
         return None
     gone = {(c.table, c.pk) for c in outcome.plan.removals}
-    rows = dict.fromkeys((c.table, c.pk) for c in outcome.plan.changes if c.table in _TABLES)
+    rows = dict.fromkeys((c.table, c.pk) for c in outcome.plan.changes if c.table in TABLES)
     remaining = tuple(row for row in rows if row not in gone)
     return RowDone(outcome.plan.target, outcome.plan.mode, outcome.run_id, remaining)

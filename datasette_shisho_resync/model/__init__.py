@@ -1,6 +1,7 @@
 """The values that travel between parsing, deciding and writing. No I/O and no rules."""
 
 from .library import EMPTY as EMPTY
+from .library import TABLES as TABLES
 from .library import BookRow as BookRow
 from .library import Brief as Brief
 from .library import FileRow as FileRow

@@ -11,10 +11,13 @@ from typing import Any
 
 from .metadata import Value
 
+TABLES = ("books", "files")
+"""The tables whose rows a run may be about."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The row that a run is about: `table` is `books` or `files`."""
+    """The row that a run is about: `table` is one of TABLES."""
 
     table: str
     pk: int

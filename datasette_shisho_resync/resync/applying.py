@@ -13,6 +13,7 @@ from ..candidates import is_unchanged
 from ..errors import StalePlan
 from ..files import cover_name
 from ..model import (
+    TABLES,
     Brief,
     CoverImage,
     FileRow,
@@ -263,7 +264,7 @@ def _record(
         kept=len(plan.kept),
         failed=failed,
     )
-    removed = sum(c.table in ("books", "files") for c in plan.removals)
+    removed = sum(c.table in TABLES for c in plan.removals)
     changed = len(plan.changes) - len(plan.removals)
     return record_run(conn, header, entries, changed=changed, removed=removed)
 

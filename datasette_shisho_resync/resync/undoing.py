@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..errors import UnknownRow
 from ..files import shown
-from ..model import Brief, Mode, Target
+from ..model import TABLES, Brief, Mode, Target
 from ..parsers.sidecar import file_sidecar_path
 from ..settings import Settings
 from ..store.history import Entry, Run, RunHeader, from_cell, load_blob, load_run, mark_undone, record_run
@@ -88,9 +88,7 @@ def undo_run(
         )
         undo.entries.extend(replaced)
         header = RunHeader(run.target, run.mode, "", by.via, by.actor, by.job_id, started_at, undo_of=run.id)
-        removed = sum(
-            e.field == "row" and e.new is None and e.table in ("books", "files") for e in undo.entries
-        )
+        removed = sum(e.field == "row" and e.new is None and e.table in TABLES for e in undo.entries)
         new_id = record_run(conn, header, undo.entries, changed=len(undo.entries) - removed, removed=removed)
         mark_undone(conn, run.id, new_id)
         pending = record_companions(conn, new_id, companions)

@@ -16,7 +16,7 @@ from datasette.resources import TableResource
 from datasette.utils import actor_matches_allow
 
 from ..errors import UnknownRow
-from ..model import Brief, Target
+from ..model import TABLES, Brief, Target
 from ..settings import Settings
 from ..store.library import load_libraries
 from .library import WebLibrary
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Actor = Mapping[str, Any] | None
 
 RESYNC, VIEW = "resync-row", "view-table"
-TABLES = ("books", "files")
 _FEW = 5
 _MOST_TABLES = 1_000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ResyncError
-from ..model import Mode, Target
-from .access import TABLES, Actor, may_touch, rights_on
+from ..model import TABLES, Mode, Target
+from .access import Actor, may_touch, rights_on
 from .addresses import job_url, static_url
 from .library import WebLibrary, library_of
 from .panel import panel_of

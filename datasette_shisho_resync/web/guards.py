@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from datasette.permissions import PermissionSQL
 from datasette.resources import TableResource
 
+from ..model import TABLES
 from ..store.schema import HISTORY_TABLES
-from .access import RESYNC, TABLES, VIEW, Actor, visible_tables
+from .access import RESYNC, VIEW, Actor, visible_tables
 from .questions import closed_questions
 from .state import started_state
 

@@ -17,6 +17,7 @@ from ..json_output import sendable
 from ..model import Brief, Change, CoverImage, Mode, Plan, RowImage
 from ..sources import MANUAL
 from ..store.history import Entry, Run
+from ..value_text import row_name
 from ..values import is_empty
 from .addresses import cover_url
 from .asking import Wish
@@ -32,7 +33,6 @@ from .words import (
     UNDO,
     mode_in_words,
     reason_in_words,
-    row_name,
     source_in_words,
 )
 

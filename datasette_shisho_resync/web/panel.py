@@ -10,18 +10,19 @@ from ..decide import effective_source
 from ..fields import BY_NAME
 from ..files import shown
 from ..json_output import sendable
-from ..model import Brief, FileRow, Stored, Target
+from ..model import TABLES, Brief, FileRow, Stored, Target
 from ..resync import find_brief
 from ..store.history import list_runs
 from ..store.schema import LibrarySchema
 from ..store.snapshot import load_snapshot
+from ..value_text import row_name
 from ..values import is_empty
-from .access import TABLES, Actor, may_view
+from .access import Actor, may_view
 from .addresses import cover_url
 from .covers import cover_mime
 from .library import WebLibrary
 from .pages import place_context
-from .words import UNDO, row_name, source_in_words
+from .words import UNDO, source_in_words
 
 _MOST_FILES = 20
 

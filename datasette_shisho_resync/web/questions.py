@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import ResyncError
+from ..settings import PLUGIN
 from ..store.questions import Question, questions
 from .access import Actor, visible_tables
 from .library import libraries_of
-from .state import PLUGIN
 
 if TYPE_CHECKING:
     from datasette.app import Datasette

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import FileError, ResyncError
-from ..model import Change, Target
-from .access import TABLES
+from ..model import TABLES, Change, Target
 
 
 def without_values(answer: Mapping[str, Any], target: Target, visible: frozenset[str]) -> dict[str, Any]:

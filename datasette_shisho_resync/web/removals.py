@@ -9,14 +9,13 @@ from typing import Any
 
 from ..fields import BOOK_FIELDS, FILE_FIELDS
 from ..json_output import sendable
-from ..model import Change, RowImage
+from ..model import TABLES, Change, RowImage
 from ..store.schema import LibrarySchema
 from ..store.snapshot import list_rows
-from .access import TABLES
+from ..value_text import row_name
 from .history import row_text
 from .library import WebLibrary
 from .redaction import is_visible
-from .words import row_name
 
 Names = Mapping[tuple[str, int], str]
 _ORDER = {"books": 0, "files": 1}

@@ -16,14 +16,13 @@ from ..errors import BadRequest, FileError, StalePlan, UnknownRow
 from ..explain import explain
 from ..json_output import error_to_json, outcome_to_json, undone_to_json
 from ..library_scan.done import row_done
-from ..model import Brief, Mode, Outcome, Plan, Target
+from ..model import TABLES, Brief, Mode, Outcome, Plan, Target
 from ..resync import Ask, By, find_brief
 from ..resync.planning import check_fields
 from ..store.history import Run
 from ..store.schema import LibrarySchema
 from .access import (
     RESYNC,
-    TABLES,
     VIEW,
     Actor,
     find_allowed,

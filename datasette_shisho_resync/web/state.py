@@ -20,15 +20,13 @@ from ..errors import NotALibrary, ResyncError
 from ..hooks import load_extensions
 from ..library_scan.process import JobProcess
 from ..resync.roots import with_default_roots
-from ..settings import Settings, settings_from
+from ..settings import PLUGIN, Settings, settings_from
 from ..store.schema import LibrarySchema, library_schema
 from ..workers import WorkerPool
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
     from datasette.database import Database
-
-PLUGIN = "datasette-shisho-resync"
 
 _ATTRIBUTE = "_shisho_resync"
 _STOP_SECONDS = 5.0  # for a job to end where it is

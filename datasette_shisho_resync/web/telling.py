@@ -5,8 +5,9 @@ from __future__ import annotations
 from datasette.events import UpdateRowEvent
 
 from ..library_scan.done import RowDone
+from ..model import TABLES
 from ..resync import Undone
-from .access import TABLES, Actor
+from .access import Actor
 from .events import ResyncRowEvent, UndoResyncEvent
 from .library import WebLibrary
 

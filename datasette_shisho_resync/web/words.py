@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ..files import shown
 from ..model import Mode, Outcome, Reason
 from ..resync import Undone
-from ..value_text import counted
+from ..value_text import DONE, GONE, counted
 
 LABELS: Mapping[Mode, str] = {
     Mode.SCAN: "Scan for new metadata",
@@ -17,11 +17,6 @@ LABELS: Mapping[Mode, str] = {
 BUTTONS: Mapping[Mode, str] = {Mode.SCAN: "Scan", Mode.REFRESH: "Refresh", Mode.RESET: "Reset"}
 EXPLAIN = "Why these values?"
 UNDO = "Undo this run"
-_DONE: Mapping[Mode, str] = {
-    Mode.SCAN: "Metadata scanned",
-    Mode.REFRESH: "Metadata refreshed",
-    Mode.RESET: "Metadata reset",
-}
 _EXPLAINED: Mapping[Mode, str] = {
     Mode.SCAN: "takes what is new or better in the files; what a person set stays",
     Mode.REFRESH: "takes everything that the files say, also over what a person set",
@@ -52,9 +47,6 @@ _SOURCES: Mapping[str, str] = {
     "existing_cover": "image beside the file",
     "filepath": "file name",
 }
-_ONE: Mapping[str, str] = {"books": "book", "files": "file"}
-
-
 _STATES: Mapping[str, str] = {
     "running": "Running",
     "done": "Done",
@@ -73,10 +65,6 @@ def rows_label(mode: Mode, count: int | None) -> str:
 
 def state_in_words(state: str) -> str:
     return _STATES.get(state, shown(state))
-
-
-def row_name(table: str, pk: int) -> str:
-    return f"{_ONE.get(table, table)} {pk}"
 
 
 def mode_in_words(mode: Mode) -> str:
@@ -98,12 +86,11 @@ def source_in_words(source: str | None) -> str:
 
 def resync_message(outcome: Outcome) -> str:
     """Return what a run did, as Shisho says it."""
-    removed = "removed (no longer exists on disk)"
     if outcome.book_deleted:
-        return f"Book {removed}"
+        return f"Book {GONE}"
     if outcome.deleted or any(c.table == "files" for c in outcome.plan.removals):
-        return f"File {removed}"
-    done = _DONE[outcome.plan.mode]
+        return f"File {GONE}"
+    done = DONE[outcome.plan.mode]
     return done if outcome.changed else f"{done}: nothing to change"
 
 

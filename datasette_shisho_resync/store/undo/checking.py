@@ -10,7 +10,7 @@ from typing import Any
 from ...comparison import comparison_key
 from ...errors import Conflict, UndoConflict
 from ...fields import BY_NAME, ENTITIES, Field, Kind
-from ...model import Identities
+from ...model import TABLES, Identities
 from ...sources import MANUAL
 from ..apply import MARK
 from ..history import Entry, Run
@@ -82,14 +82,13 @@ class UndoCheck:
         if (entry.table, entry.field) in _OTHER_COLUMNS:
             return True
         return any(
-            (r.child, r.column, r.owns) == (entry.table, entry.field, False)
-            and r.parent in ("books", "files")
+            (r.child, r.column, r.owns) == (entry.table, entry.field, False) and r.parent in TABLES
             for r in self.references
         )
 
     def _row_tables(self) -> set[str]:
         """Return the tables whose rows a run may remove or make: all that hang on books, and named rows."""
-        tables = {"books", "files"}
+        tables = set(TABLES)
         grown = True
         while grown:
             below = {r.child for r in self.references if r.parent in tables and r.owns}
@@ -105,9 +104,9 @@ class UndoCheck:
             return entry.old is None or image_of(entry.old).get("id") == entry.pk
         if entry.field == ROW:
             row = self._row_of(entry)
-            is_itself = entry.table not in ("books", "files") or (row or {}).get("id", entry.pk) == entry.pk
+            is_itself = entry.table not in TABLES or (row or {}).get("id", entry.pk) == entry.pk
             return row is None or (is_itself and self._hangs(entry.table, row))
-        if entry.table in ("books", "files"):
+        if entry.table in TABLES:
             is_gone = entry.table == "files" and row_image(self.conn, entry.table, entry.pk) is None
             return is_gone or self._is_run_row(entry.table, "id", entry.pk)  # gone is reported later
         value = image_of(entry.old if entry.old is not None else entry.new).get(entry.field)
@@ -133,7 +132,7 @@ class UndoCheck:
         if table == "books":
             return self._is_run_row(table, "id", row.get("id"))
         owning = [r for r in self.references if r.child == table and r.owns and row.get(r.column) is not None]
-        direct = [r for r in owning if r.parent in ("books", "files")]
+        direct = [r for r in owning if r.parent in TABLES]
         found = [self._is_run_row(r.parent, r.parent_column, row[r.column]) for r in direct or owning]
         return bool(found) and (all(found) if direct else any(found))
 
@@ -182,7 +181,7 @@ class UndoCheck:
     def _edited_since(self, entry: Entry) -> Iterator[str]:
         """Yield the fields of a book or file that the run made and that a person has set since."""
         row = row_image(self.conn, entry.table, entry.pk)
-        if row is None or entry.table not in ("books", "files"):
+        if row is None or entry.table not in TABLES:
             return
         made = image_of(entry.new)
         for known in self.schema.fields:

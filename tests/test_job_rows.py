@@ -14,6 +14,7 @@ from datasette_shisho_resync.errors import JobRunning, MassRemoval
 from datasette_shisho_resync.hooks import default_extensions
 from datasette_shisho_resync.library_scan.child import JobOrder
 from datasette_shisho_resync.library_scan.foresight import require_little_loss
+from datasette_shisho_resync.library_scan.job import Job
 from datasette_shisho_resync.library_scan.process import JobProcess
 from datasette_shisho_resync.library_scan.reading_ahead import ReadingAhead
 from datasette_shisho_resync.library_scan.rows import RowsJob, RowsOrder
@@ -37,7 +38,8 @@ def job_on(
     options = {name: order.pop(name) for name in ("stopped", "told") if name in order}
     ahead = ReadingAhead(library.pool)
     service = Service(library.conn, "library.db", library.settings, ahead)
-    return RowsJob(service, ahead, RowsOrder(table, tuple(pks), **order), BY_JOB, **options)
+    rows = RowsOrder(table, tuple(pks), **order)
+    return RowsJob(service, ahead, rows, Job(service, rows.mode, BY_JOB, table), **options)
 
 
 def done(library: Library, *args: Any, **options: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ..workers.extensions import Extensions
 from .alone import only_job
 from .done import RowDone, row_done
 from .foresight import require_little_loss
+from .job import Job
 from .reading_ahead import ReadingAhead
 from .rows import RowsJob, RowsOrder
 
@@ -101,9 +102,10 @@ def _work(order: JobOrder, parent: Parent) -> None:
         with service.translated(), only_job(service), closing(service):
             service.recover()
             require_little_loss(service, order.rows, _LOOK_SECONDS)
-            job = RowsJob(service, ahead, order.rows, order.by, parent.wish, _teller(parent))
-            parent.tell(Begun(job.start()))
-            job.run()
+            job = Job(service, order.rows.mode, order.by, order.rows.table)
+            work = RowsJob(service, ahead, order.rows, job, parent.wish, _teller(parent))
+            parent.tell(Begun(work.start()))
+            work.run()
 
 
 def _teller(parent: Parent) -> Callable[[Outcome], None]:

@@ -1,4 +1,4 @@
-"""The row that tells of a scan: made by the first transaction that has something to write."""
+"""The row that tells of a scan or of a job on rows, in the caller's transaction or in one of its own."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from dataclasses import dataclass, replace
 from ..model import Mode
 from ..resync import By, Service
 from ..store.history import finish_job, start_job
+from ..store.jobs import note_progress
 from ..store.schema import create_history
 
 
 @dataclass(slots=True)
 class Job:
-    """`id` is None until there is a row; `by` names it in the history of what the scan does."""
+    """`id` is None until there is a row; `by` names it in the history of what is done. `kind`: `scan`, or
+    the table whose rows are resynced."""
 
     service: Service
     mode: Mode
     by: By
+    kind: str = "scan"
     id: int | None = None
 
     def start(self) -> bool:
@@ -27,7 +30,7 @@ class Job:
         conn = self.service.conn
         if not self.service.schema.has_history:
             create_history(conn)
-        self.id = start_job(conn, "scan", self.mode.value, self.by.actor)
+        self.id = start_job(conn, self.kind, self.mode.value, self.by.actor)
         self.by = replace(self.by, job_id=self.id)
         return True
 
@@ -35,6 +38,16 @@ class Job:
         """Know nothing of a row whose transaction was rolled back."""
         self.id = None
         self.by = replace(self.by, job_id=None)
+
+    def note(self, counts: Mapping[str, int], errors: Sequence[object]) -> None:
+        """Say in the row how far it is, if there is one."""
+        job_id = self.id
+        if job_id is not None:
+            self.service.transaction(lambda: self._note(job_id, counts, errors))
+
+    def _note(self, job_id: int, counts: Mapping[str, int], errors: Sequence[object]) -> None:
+        self.service.forget_written()
+        note_progress(self.service.conn, job_id, counts, errors)
 
     def finish(self, state: str, counts: Mapping[str, int], errors: Sequence[object]) -> None:
         """Close the row, if there is one."""

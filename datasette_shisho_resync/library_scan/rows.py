@@ -10,16 +10,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..errors import DatabaseBusy, FileError, MassRemoval, ResyncError, UnknownRow
 from ..files import shown
 from ..model import Mode, Outcome, ReadRequest, Target
-from ..resync import Ask, By, Gathered, Gathering, Service, find_brief
-from ..store.history import finish_job, start_job
-from ..store.jobs import note_progress
-from ..store.schema import create_history
+from ..resync import Ask, Gathered, Gathering, Service, find_brief
+from .job import Job
 from .loss import require_confirmed
 from .reading_ahead import ReadingAhead
 
@@ -66,30 +64,22 @@ class RowsJob:
     service: Service
     ahead: ReadingAhead
     order: RowsOrder
-    by: By
+    job: Job
     stopped: Callable[[], str | None] = lambda: None
     told: Callable[[Outcome], None] = lambda outcome: None
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[dict[str, Any]] = field(default_factory=list)
     doomed: dict[int, tuple[int, int]] = field(default_factory=dict)  # row -> its library, files to go
     would_remove: int = 0
-    _job_id: int = 0
     _told_at: float = 0.0
 
     def start(self) -> int:
         """Make the job's row; returns its id."""
-
-        def make_row() -> int:
-            conn = self.service.conn
-            if not self.service.schema.has_history:
-                create_history(conn)
-            return start_job(conn, self.order.table, self.order.mode.value, self.by.actor)
-
-        self._job_id = self.service.transaction(make_row)
-        self.by = replace(self.by, job_id=self._job_id)
+        self.service.transaction(self.job.start)
+        assert self.job.id is not None
         self.counts["total"] = len(self.order.pks)
         self._note_progress()
-        return self._job_id
+        return self.job.id
 
     def run(self) -> str:
         """Do all that was ordered; returns the state in which the job ends."""
@@ -97,7 +87,7 @@ class RowsJob:
         try:
             state = self._rows(self.order.pks, self._require_present) or self._removals() or "done"
         finally:
-            self._patiently(lambda: self.service.transaction(lambda: self._finish(state)))
+            self._patiently(lambda: self.job.finish(state, self._columns(), self.errors))
         return state
 
     # --- rows ---------------------------------------------------------------------------------
@@ -141,7 +131,7 @@ class RowsJob:
 
     def _row(self, pk: int, check: Callable[[Gathered], None]) -> None:
         try:
-            self._note(pk, self._patiently(lambda: self.service.run(self.order.ask(pk), self.by, check)))
+            self._note(pk, self._patiently(lambda: self.service.run(self.order.ask(pk), self.job.by, check)))
         except _GoneError:
             return  # its turn comes
         except (_ClosedError, UnknownRow):
@@ -215,17 +205,9 @@ class RowsJob:
         return {**{name: self.counts[name] for name in names}, "would_remove": self.would_remove}
 
     def _note_progress(self) -> None:
-        def write() -> None:
-            self.service.forget_written()
-            note_progress(self.service.conn, self._job_id, self._columns(), self.errors)
-
         self._told_at = time.monotonic()
         with suppress(DatabaseBusy):  # the next time, then
-            self.service.transaction(write)
-
-    def _finish(self, state: str) -> None:
-        self.service.forget_written()
-        finish_job(self.service.conn, self._job_id, state, self._columns(), self.errors)
+            self.job.note(self._columns(), self.errors)
 
 
 def files_to_go(gathered: Gathered) -> int:

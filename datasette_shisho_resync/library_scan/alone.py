@@ -63,7 +63,7 @@ def _taken(path: str, wait_seconds: float) -> JobLock | None:
 
 
 def _says_running(service: Service) -> bool:
-    return service.schema.has_history and running_job(service.conn) is not None
+    return running_job(service.conn, service.schema) is not None
 
 
 def _mark(service: Service) -> None:
@@ -72,6 +72,6 @@ def _mark(service: Service) -> None:
 
 
 def _running(service: Service) -> JobRunning:
-    job = running_job(service.conn) if service.schema.has_history else None
+    job = running_job(service.conn, service.schema)
     name = "A scan" if job is None else f"Job {job}"
     return JobRunning(f"{name} is running on this database: one job at a time.", job)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UnknownRow
+from .schema import LibrarySchema
 from .times import now
 
 RUNNING = "running"
@@ -64,8 +65,10 @@ def count_undoable(conn: sqlite3.Connection, job_id: int) -> int:
     return count
 
 
-def running_job(conn: sqlite3.Connection) -> int | None:
+def running_job(conn: sqlite3.Connection, schema: LibrarySchema) -> int | None:
     """Return the newest job that says it runs; whether its process lives is not known here."""
+    if not schema.has_history:
+        return None
     row = conn.execute(
         "select id from resync_jobs where state = ? order by id desc limit 1", (RUNNING,)
     ).fetchone()

@@ -255,7 +255,7 @@ class WebLibrary:
 
     async def mark_dead_jobs(self) -> None:
         """Say of jobs whose process is no more that they were interrupted."""
-        if self.db.is_mutable and self.db.path is not None and await self.read(_says_running):
+        if self.db.is_mutable and self.db.path is not None and await self.read(running_job) is not None:
             await self.in_thread(self.with_service, mark_dead_jobs)
 
     def with_service(self, work: Callable[[Service], T]) -> T:
@@ -271,10 +271,6 @@ def _job_loader(job_id: int) -> Callable[[sqlite3.Connection, LibrarySchema], Jo
         return load_job(conn, job_id)
 
     return load
-
-
-def _says_running(conn: sqlite3.Connection, schema: LibrarySchema) -> bool:
-    return schema.has_history and running_job(conn) is not None
 
 
 def _has_pending(conn: sqlite3.Connection, schema: LibrarySchema) -> bool:

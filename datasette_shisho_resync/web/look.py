@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from datasette.utils import parse_metadata
@@ -16,25 +16,16 @@ from datasette.utils import parse_metadata
 from ..site import METADATA
 from ..store.browsing import large_tables
 from ..store.schema import LibrarySchema
+from ..store.texts import add_texts
 from .library import libraries_of
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
 
-_NAME = "library"
-"""The database whose block in the file is that of every library."""
-
+_NAME = "library"  # the database whose block in the file is that of every library
 _MOST_FACETED_ROWS = 50_000  # beyond, a facet costs each page the 0.2 s that Datasette grants it
 _SETTINGS = ("label_column", "hidden", "facets", "sort", "sort_desc")
 _SORTS = frozenset({"sort", "sort_desc"})
-_ADD_DATABASE = "insert or ignore into metadata_databases (database_name, key, value) values (?, ?, ?)"
-_ADD_TABLE = (
-    "insert or ignore into metadata_resources (database_name, resource_name, key, value) values (?, ?, ?, ?)"
-)
-_ADD_COLUMN = """
-    insert or ignore into metadata_columns (database_name, resource_name, column_name, key, value)
-    values (?, ?, ?, 'description', ?)
-"""
 
 
 async def give_look(datasette: Datasette) -> None:
@@ -45,9 +36,10 @@ async def give_look(datasette: Datasette) -> None:
         name, tables = library.name, look["tables"]
         _configure(datasette, name, tables, *await library.read(_shape))
         # Not `set_resource_metadata` and its like: they replace what a person said, and take a write each.
-        await internal.execute_write_many(_ADD_DATABASE, [(name, "description", look["description"])])
-        await internal.execute_write_many(_ADD_TABLE, list(_texts(name, tables)))
-        await internal.execute_write_many(_ADD_COLUMN, list(_columns(name, tables)))
+        texts, columns = list(_texts(tables)), list(_columns(tables))
+        await internal.execute_write_fn(
+            partial(add_texts, database=name, description=look["description"], tables=texts, columns=columns)
+        )
 
 
 @lru_cache(maxsize=1)
@@ -57,15 +49,15 @@ def library_look() -> Mapping[str, Any]:
     return look
 
 
-def _texts(database: str, tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+def _texts(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for table, said in tables.items():
-        yield from ((database, table, key, said[key]) for key in ("title", "description") if key in said)
+        yield from ((table, key, said[key]) for key in ("title", "description") if key in said)
 
 
-def _columns(database: str, tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+def _columns(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for table, said in tables.items():
         for column, text in said.get("columns", {}).items():
-            yield database, table, column, text
+            yield table, column, text
 
 
 def _shape(conn: sqlite3.Connection, schema: LibrarySchema) -> tuple[LibrarySchema, frozenset[str]]:

@@ -91,6 +91,27 @@ def test_the_store_knows_neither_disk_nor_service(module: str) -> None:
     }
 
 
+INSIDE = ("resync", "library_scan", "provenance", "store", "parsers", "files", "workers", "demo", "site")
+"""Parts that a shell is built on."""
+
+
+@pytest.mark.parametrize("module", modules(*INSIDE))
+def test_what_the_shells_are_built_on_knows_neither_demo_nor_site(module: str) -> None:
+    assert not ours(module) & {"demo", "site"}
+
+
+@pytest.mark.parametrize("module", modules("demo"))
+def test_the_sample_library_is_made_without_the_rest(module: str) -> None:
+    assert ours(module) <= {"errors", "files"}
+
+
+@pytest.mark.parametrize(
+    ("module", "others"), [("web", {"jobs", "cli"}), ("jobs", {"cli"}), ("cli", {"web", "jobs"})]
+)
+def test_shells_know_no_shell_that_is_built_on_them(module: str, others: set[str]) -> None:
+    assert not set().union(*map(ours, modules(module))) & others
+
+
 @pytest.mark.parametrize("module", modules("resync"))
 def test_the_service_of_one_row_does_not_know_the_bulk_work(module: str) -> None:
     assert "library_scan" not in ours(module)
@@ -123,14 +144,15 @@ def test_parsers_know_no_database(module: str) -> None:
     assert not foreign(module) & {"sqlite3", "sqlite_utils"}
 
 
+RUN_SQL = ("execute", "executemany", "executescript", "execute_write", "execute_write_many")
+
+
 def statements(module: str) -> list[str]:
     """Return the SQL that a module runs, an expression where it is not a text."""
     calls = [
         node
         for node in ast.walk(MODULES[module])
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in ("execute", "executemany", "executescript")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in RUN_SQL
     ]
     firsts = [call.args[0] for call in calls if call.args]
     return [str(arg.value) if isinstance(arg, ast.Constant) else ast.unparse(arg) for arg in firsts]

@@ -131,16 +131,16 @@ class RowsJob:
 
     def _row(self, pk: int, check: Callable[[Gathered], None]) -> None:
         try:
-            self._note(pk, self._patiently(lambda: self.service.run(self.order.ask(pk), self.job.by, check)))
+            self._note(self._patiently(lambda: self.service.run(self.order.ask(pk), self.job.by, check)))
         except _GoneError:
             return  # its turn comes
         except (_ClosedError, UnknownRow):
             self.counts["skipped"] += 1
+        except FileError as error:
+            self._fail(self.order.table, pk, error.path, error.reason)
+            self.counts["failed"] += 1
         except ResyncError as error:
-            path = error.path if isinstance(error, FileError) else None
-            self._fail(
-                self.order.table, pk, path, error.reason if isinstance(error, FileError) else error.message
-            )
+            self._fail(self.order.table, pk, None, error.message)
             self.counts["failed"] += 1
         self.counts["done"] += 1
 
@@ -154,7 +154,7 @@ class RowsJob:
                 if time.monotonic() > deadline or self.stopped() is not None:
                     raise
 
-    def _note(self, pk: int, outcome: Outcome) -> None:
+    def _note(self, outcome: Outcome) -> None:
         broken = [f for f in outcome.plan.files if f.status.is_failed]
         for file in broken:
             self._fail("files", file.id, shown(file.path), file.error or "could not be read")

@@ -176,13 +176,13 @@ class Gathering:
 
     def _judge(self, file: FileRow, request: ReadRequest) -> None:
         """Return if the file is really gone; raise `Conflict` if its disk may not be there."""
-        evidence = self._evidence(file, request.path)
+        evidence = self._evidence(file)
         try:
             judge_missing(request.path, evidence, confirm_missing=self.ask.confirm_missing)
         except RootUnavailable as error:
             raise RootUnavailable(error.message, error.root, (f"files/{file.id}",)) from error
 
-    def _evidence(self, file: FileRow, here: str) -> RootEvidence:
+    def _evidence(self, file: FileRow) -> RootEvidence:
         path_map = self.settings.path_map
         root = own_root(self.brief.roots, file.path)
         if root is None:

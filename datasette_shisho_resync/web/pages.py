@@ -72,7 +72,7 @@ def confirm_page(
         "mode": wish.mode.value,
         "label": LABELS[wish.mode],
         "button": BUTTONS[wish.mode],
-        "sentence": _sentence(wish.mode, target.table, target.pk),
+        "sentence": _sentence(wish.mode, target.table),
         "digest": plan.digest,
         "confirm_missing": wish.confirm_missing,
         "lost_count": sum(group["is_lost"] for group in groups),
@@ -90,7 +90,7 @@ def confirm_page(
     }
 
 
-def _sentence(mode: Mode, table: str, pk: int) -> str:
+def _sentence(mode: Mode, table: str) -> str:
     files = "the files of this book" if table == "books" else "this file"
     return f"Reads {files} again and {mode_in_words(mode)}."
 

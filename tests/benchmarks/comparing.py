@@ -6,10 +6,11 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
+T = TypeVar("T")
 Work = Callable[..., object]
 
 
@@ -33,12 +34,22 @@ class Comparison:
             floors.append(seconds(floor, *arguments))
             return arguments, {}
 
-        self.benchmark.pedantic(work, setup=set_up, rounds=rounds, warmup_rounds=1)
+        _, work_seconds = measured(self.benchmark, work, setup=set_up, rounds=rounds, warmup_rounds=1)
         floor_seconds = statistics.median(floors[1:])
-        ratio: float = self.benchmark.stats.stats.median / floor_seconds
+        ratio = work_seconds / floor_seconds
         self.benchmark.extra_info.update(floor_seconds=floor_seconds, ratio=round(ratio, 3))
         print(f"\n{self.benchmark.name}: {ratio:.2f} x of a floor of {floor_seconds * 1000:.2f} ms")
         return ratio
+
+
+def measured(
+    benchmark: BenchmarkFixture, work: Callable[..., T], *arguments: Any, **options: Any
+) -> tuple[T, float]:
+    """Return what the work returned last, and the median of the seconds that it took."""
+    result: T = benchmark.pedantic(work, arguments, **options)  # type: ignore[no-untyped-call]
+    assert benchmark.stats is not None
+    median: float = benchmark.stats.stats.median
+    return result, median
 
 
 def seconds(work: Work, *arguments: Any) -> float:

@@ -26,7 +26,7 @@ def read_package(path: str) -> etree._Element:
         container = etree.fromstring(archive.read("META-INF/container.xml"))
         rootfile = container.find(".//c:rootfile", _NAMES)
         assert rootfile is not None
-        return etree.fromstring(archive.read(rootfile.attrib["full-path"]))
+        return etree.fromstring(archive.read(str(rootfile.attrib["full-path"])))
 
 
 def write_twenty_rows(conn: sqlite3.Connection) -> None:

@@ -9,9 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from chromium import CHROMIUM, page_of_root, serving
+from chromium import CHROMIUM, page_of_root
 from PIL import Image
 from playwright.sync_api import sync_playwright
+from serving import serving
 
 from datasette_shisho_resync.demo import DATABASE
 from datasette_shisho_resync.site import METADATA, TEMPLATES
@@ -27,11 +28,12 @@ def main() -> None:
     command = [sys.executable, "-m", "datasette", "shisho", "demo", str(demo)]
     subprocess.run([*command, "--no-serve"], check=True)
     look = ("--metadata", str(METADATA), "--template-dir", str(TEMPLATES))
-    with serving(demo / DATABASE, *look) as address, sync_playwright() as playwright:
+    with serving(demo / DATABASE, *look) as port, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        with page_of_root(browser, address, viewport=SCREEN) as page:
+        with page_of_root(browser, f"http://127.0.0.1:{port}", viewport=SCREEN) as page:
             _look_at(page)
         browser.close()
+    (demo / "serve.log").unlink()
     subprocess.run([*command, "--remove"], check=True)
 
 
@@ -41,11 +43,11 @@ def _look_at(page: Any) -> None:
     for cover in page.locator("img.shisho-card-cover").all():  # they are loaded when they are near
         cover.scroll_into_view_if_needed()
     page.wait_for_load_state("networkidle")
-    shelf = page.locator("ul.shisho-shelf").bounding_box()
     page.evaluate("window.scrollTo(0, 0)")
+    shelf = page.locator("ul.shisho-shelf").bounding_box()
     area = {
         "x": 0,
-        "y": page.locator("ul.shisho-shelf").bounding_box()["y"] - _MARGIN,
+        "y": shelf["y"] - _MARGIN,
         "width": SCREEN["width"],
         "height": shelf["height"] + 2 * _MARGIN,
     }

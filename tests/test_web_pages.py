@@ -348,6 +348,29 @@ async def test_a_cover_needs_view_table_alone(client: Client) -> None:
     assert (await client.get("/library/books/1/-/cover")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "heading"),
+    [
+        (f"{URL}?mode=refresh", f"Refresh all metadata: {HOSTILE}"),
+        (f"{ROW}/-/explain", f"Why these values? {HOSTILE}"),
+        ("/library/files/1/-/resync", "Scan for new metadata: a.epub"),
+        ("/library/files/1/-/explain", "Why these values? a.epub"),
+    ],
+)
+async def test_pages_call_a_book_by_its_title_and_a_file_by_its_name(
+    client: Client, path: str, heading: str
+) -> None:
+    page = (await client.get(path)).text
+    assert text_of(page).startswith(f" {heading} ")
+    assert heading in unescape(page[page.index("<title>") : page.index("</title>")]).replace("  ", " ")
+
+
+@pytest.mark.parametrize("title", ["", " "])
+async def test_pages_call_a_book_without_a_title_by_its_id(client: Client, book: Library, title: str) -> None:
+    book.edit("books", title=title)
+    assert " Refresh all metadata: book 1 " in text_of((await client.get(f"{URL}?mode=refresh")).text)
+
+
 # --- the panel ---------------------------------------------------------------------------------------
 
 
@@ -371,6 +394,25 @@ async def test_the_panel_tells_of_the_last_run_to_those_who_may_see_it(client: C
         "library": {"tables": {"resync_runs": {"permissions": {"view-table": {"id": "other"}}}}}
     }
     assert "Last run" not in (await client.get(page, EDITOR)).text
+
+
+async def test_the_panel_says_what_the_row_is_and_when_it_was_changed(client: Client) -> None:
+    said = text_of((await client.get(ROW)).text)
+    assert re.search(r"Last run: scan, \d{4}-\d\d-\d\d \d\d:\d\d UTC \(", said)
+    assert f" {HOSTILE} File: a.epub " in said
+
+
+async def test_the_panel_of_a_file_leads_to_its_book_where_that_may_be_seen(client: Client) -> None:
+    file = "/library/files/1"
+    panel = (await client.get(file)).text
+    assert f"a.epub A file of {HOSTILE} " in text_of(panel)
+    assert f'A file of <a href="{ROW}">' in panel
+    client.ds.config["databases"] = {
+        "library": {"permissions": GRANTS, "tables": {"books": {"allow": {"id": "ann"}}}}
+    }
+    said = text_of((await client.get(file, EDITOR)).text)
+    assert "Where its values come from" in said
+    assert "A file of" not in said
 
 
 async def test_the_panel_of_a_file_shows_its_own_fields(client: Client) -> None:

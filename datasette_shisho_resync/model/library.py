@@ -28,6 +28,7 @@ class BookRow:
     id: int
     library_id: int
     path: str
+    title: str = field(default="", compare=False)  # for messages; the snapshot has the field
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,13 @@ class WebLibrary:
         """Return the rows a run is about. Raises UnknownRow."""
         return await self.read(lambda conn, schema: find_brief(conn, target))
 
+    async def present_brief(self, target: Target) -> Brief | None:
+        """Return the rows that a run was about, or None when its row is gone."""
+        try:
+            return await self.brief(target)
+        except UnknownRow:
+            return None
+
     async def preview(self, ask: Ask, brief: Brief) -> Outcome:
         """Return what a run would do."""
         gathered = await self._gather(ask, brief)

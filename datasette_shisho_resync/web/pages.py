@@ -14,7 +14,7 @@ from ..decide import ROLE, ROW, Decision, as_change, effective_source
 from ..fields import BY_NAME
 from ..files import shown
 from ..json_output import sendable
-from ..model import Brief, Change, CoverImage, Mode, Plan, RowImage
+from ..model import Brief, Change, CoverImage, Mode, Plan, RowImage, Target
 from ..sources import MANUAL
 from ..store.history import Entry, Run
 from ..value_text import row_name
@@ -33,19 +33,21 @@ from .words import (
     UNDO,
     mode_in_words,
     reason_in_words,
+    row_title,
     source_in_words,
 )
 
 
-def place_context(library: WebLibrary, table: str, pk: int) -> dict[str, Any]:
-    """Return what every page says about where it is."""
-    urls = library.datasette.urls
+def place_context(library: WebLibrary, target: Target, brief: Brief | None) -> dict[str, Any]:
+    """Return what every page says about where it is; `brief` is None for a row that is gone."""
+    urls, table, pk = library.datasette.urls, target.table, target.pk
     return {
         "database": library.name,
         "database_color": library.db.color,
         "table": table,
         "pk": pk,
         "row_name": row_name(table, pk),
+        "row_title": row_title(brief) if brief else row_name(table, pk),
         "row_url": urls.row(library.name, table, str(pk)),
         "table_url": urls.table(library.name, table),
         "explain_label": EXPLAIN,
@@ -61,18 +63,17 @@ def confirm_page(
     names: Names,
     notice: str | None,
 ) -> dict[str, Any]:
-    target = plan.target
     images = Images()
     rows = [shown_change(library, brief, c, visible, images) for c in plan.changes if is_field(c)]
     kept = [shown_change(library, brief, c, visible, images) for c in plan.kept]
     groups = _groups(rows)
     return {
-        **place_context(library, target.table, target.pk),
+        **place_context(library, plan.target, brief),
         "notice": notice,
         "mode": wish.mode.value,
         "label": LABELS[wish.mode],
         "button": BUTTONS[wish.mode],
-        "sentence": _sentence(wish.mode, target.table),
+        "sentence": _sentence(wish.mode, plan.target.table),
         "digest": plan.digest,
         "confirm_missing": wish.confirm_missing,
         "lost_count": sum(group["is_lost"] for group in groups),
@@ -169,12 +170,11 @@ def _files(plan: Plan) -> list[dict[str, Any]]:
 def explain_page(
     library: WebLibrary, brief: Brief, decisions: Sequence[Decision], plan: Plan
 ) -> dict[str, Any]:
-    target = brief.target
     told = [d for d in decisions if d.candidates or not is_empty(d.stored.value)]
     groups = groupby(told, key=lambda d: row_name(d.table, d.pk))
     images = Images()
     return {
-        **place_context(library, target.table, target.pk),
+        **place_context(library, brief.target, brief),
         "label": EXPLAIN,
         "records": [
             {"name": name, "fields": [_explained(library, brief, d, images) for d in group]}
@@ -213,13 +213,13 @@ def _verdict(decision: Decision) -> str:
     return f"a scan would change it: {words}" if decision.changes else words
 
 
-def undo_page(library: WebLibrary, run: Run, visible: frozenset[str]) -> dict[str, Any]:
+def undo_page(library: WebLibrary, run: Run, brief: Brief | None, visible: frozenset[str]) -> dict[str, Any]:
     """Return what an undo would put back, fields before rows."""
     fields = [e for e in run.entries if e.field in BY_NAME]
     rows = [e for e in run.entries if e.field == ROW]
     others = [e for e in run.entries if e not in fields and e not in rows]
     return {
-        **place_context(library, run.target.table, run.target.pk),
+        **place_context(library, run.target, brief),
         "run": run.id,
         "run_url": library.datasette.urls.row(library.name, "resync_runs", str(run.id)),
         "label": UNDO,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..decide import effective_source
@@ -22,15 +23,17 @@ from .addresses import cover_url
 from .covers import cover_mime
 from .library import WebLibrary
 from .pages import place_context
-from .words import UNDO, source_in_words
+from .words import UNDO, row_title, source_in_words
 
 _MOST_FILES = 20
+_TO_THE_MINUTE = 16  # characters of a stored time
 
 
 async def panel_of(library: WebLibrary, actor: Actor, target: Target) -> dict[str, Any]:
     """Return what the panel shows. Raises UnknownRow."""
     datasette = library.datasette
     may_see_files = target.table == "files" or await may_view(datasette, actor, library.name, "files")
+    may_see_book = target.table == "books" or await may_view(datasette, actor, library.name, "books")
     may_see_runs = await may_view(datasette, actor, library.name, "resync_runs")
 
     def load_panel(
@@ -45,7 +48,8 @@ async def panel_of(library: WebLibrary, actor: Actor, target: Target) -> dict[st
     brief, stored, runs = await library.read(load_panel)
     files = [f for f in brief.files if target.table == "books" or f.id == target.pk] if may_see_files else []
     return {
-        **place_context(library, target.table, target.pk),
+        **place_context(library, target, brief),
+        "book": _book(library, brief) if may_see_book and target.table == "files" else None,
         "cover_url": _cover_url(library, files, runs[0]["id"] if runs else 0),
         "files": [_file(library, f) for f in files[:_MOST_FILES]],
         "more_files": max(0, len(files) - _MOST_FILES),
@@ -60,6 +64,13 @@ async def panel_of(library: WebLibrary, actor: Actor, target: Target) -> dict[st
 def _cover_url(library: WebLibrary, files: list[FileRow], version: int) -> str | None:
     shown_file = next((f for f in files if cover_mime(f.cover_name)), None)
     return None if shown_file is None else cover_url(library, shown_file.id, version)
+
+
+def _book(library: WebLibrary, brief: Brief) -> dict[str, Any] | None:
+    if brief.book is None:
+        return None
+    url = library.datasette.urls.row(library.name, "books", str(brief.book.id))
+    return {"url": url, "title": row_title(replace(brief, target=Target("books", brief.book.id)))}
 
 
 def _file(library: WebLibrary, file: FileRow) -> dict[str, Any]:
@@ -87,7 +98,7 @@ def _run(library: WebLibrary, run: Mapping[str, Any]) -> dict[str, Any]:
         "id": run["id"],
         "url": library.datasette.urls.row(library.name, "resync_runs", str(run["id"])),
         "mode": sendable(run["mode"]),
-        "at": sendable(run["finished_at"]),
+        "at": shown(str(run["finished_at"] or "")[:_TO_THE_MINUTE]),
         "actor": sendable(run["actor"]),
         "changed": run["changed"],
         "removed": run["removed"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,9 @@ from ..explain import explain
 from ..json_output import error_to_json, outcome_to_json, undone_to_json
 from ..library_scan.done import row_done
 from ..model import TABLES, Brief, Mode, Outcome, Plan, Target
-from ..resync import Ask, By, find_brief
+from ..resync import Ask, By
 from ..resync.planning import check_fields
 from ..store.history import Run
-from ..store.schema import LibrarySchema
 from .access import (
     RESYNC,
     VIEW,
@@ -258,7 +256,8 @@ async def _show_undo(call: Call) -> Response:
     if call.is_json:
         answer = {"ok": True, "undo_of": run.id, "changes": run_entries(run)}
         return call.answer(without_values(answer, run.target, visible))
-    return await call.page("shisho_resync_undo.html", undo_page(library, run, visible))
+    brief = await library.present_brief(run.target)
+    return await call.page("shisho_resync_undo.html", undo_page(library, run, brief, visible))
 
 
 async def _visible_of(call: Call, library: WebLibrary, run: Run) -> frozenset[str]:
@@ -278,19 +277,7 @@ async def _post_undo(call: Call) -> Response:
         visible = await _visible_of(call, library, run)
         return call.answer(without_values(undone_to_json(undone), run.target, visible))
     call.flash(undo_message(undone), undone.warnings)
-    is_back = await library.read(_row_exists(run.target))
     urls = call.datasette.urls
-    if is_back:
+    if await library.present_brief(run.target):
         return _redirect(str(urls.row(library.name, run.target.table, str(run.target.pk))))
     return _redirect(str(urls.table(library.name, run.target.table)))
-
-
-def _row_exists(target: Target) -> Callable[[sqlite3.Connection, LibrarySchema], bool]:
-    def row_exists(conn: sqlite3.Connection, schema: LibrarySchema) -> bool:
-        try:
-            find_brief(conn, target)
-        except UnknownRow:
-            return False
-        return True
-
-    return row_exists

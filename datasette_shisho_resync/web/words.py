@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..files import shown
-from ..model import Mode, Outcome, Reason
+from ..model import Brief, Mode, Outcome, Reason
 from ..resync import Undone
-from ..value_text import DONE, GONE, counted
+from ..value_text import DONE, GONE, counted, row_name
 
 LABELS: Mapping[Mode, str] = {
     Mode.SCAN: "Scan for new metadata",
@@ -65,6 +65,16 @@ def rows_label(mode: Mode, count: int | None) -> str:
 
 def state_in_words(state: str) -> str:
     return _STATES.get(state, shown(state))
+
+
+def row_title(brief: Brief) -> str:
+    """Return what people call the row: a book's title, a file's name; without one, its id."""
+    target = brief.target
+    if target.table == "files":
+        title = brief.file(target.pk).path.rpartition("/")[2]
+    else:
+        title = brief.book.title if brief.book else ""
+    return shown(title.strip()) or row_name(target.table, target.pk)
 
 
 def mode_in_words(mode: Mode) -> str:

@@ -70,8 +70,12 @@ def series_of_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int
 
 
 def _book(conn: sqlite3.Connection, pk: int) -> BookRow | None:
-    row = conn.execute("select id, library_id, filepath from books where id = ?", (pk,)).fetchone()
-    return BookRow(row[0], stored_id(row[1], "books", "library_id"), stored_text(row[2])) if row else None
+    row = conn.execute("select id, library_id, filepath, title from books where id = ?", (pk,)).fetchone()
+    if row is None:
+        return None
+    return BookRow(
+        row[0], stored_id(row[1], "books", "library_id"), stored_text(row[2]), stored_text(row[3] or "")
+    )
 
 
 def _file_row(row: sqlite3.Row) -> FileRow:

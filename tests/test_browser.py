@@ -56,7 +56,7 @@ def test_scan_is_one_click_and_the_row_is_redrawn_in_place(page: Any, shelf: Lib
     page.evaluate("window.isSamePage = true")
     page.click(".page-action-menu summary")
     page.click(SCAN)
-    wait_for_status(page, "Metadata scanned")
+    wait_for_status(page, "Metadata scanned. Changed: title, sort title")
     assert "Dune Messiah" in page.inner_text(".rows-and-columns")
     assert page.evaluate("window.isSamePage") is True
     assert page.get_attribute(STATUS, "role") == "status"

@@ -36,7 +36,12 @@ function message(answer) {
   }
   const failed = answer.files.filter((file) => file.error).map((file) => file.error);
   const said = answer.changed ? "Metadata scanned" : "Metadata scanned: nothing to change";
-  return [said, ...answer.warnings, ...failed].join(". ");
+  return [said, ...changedFields(answer.changes), ...answer.warnings, ...failed].join(". ");
+}
+
+function changedFields(changes) {
+  const names = changes.map((change) => change.field).filter((field) => !["row", "file_role"].includes(field));
+  return names.length ? [`Changed: ${[...new Set(names)].join(", ").replaceAll("_", " ")}`] : [];
 }
 
 async function scan(rowUrl, query = "") {

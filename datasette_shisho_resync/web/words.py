@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..fields import BY_NAME
 from ..files import shown
 from ..model import Brief, Mode, Outcome, Reason
 from ..resync import Undone
@@ -95,13 +96,16 @@ def source_in_words(source: str | None) -> str:
 
 
 def resync_message(outcome: Outcome) -> str:
-    """Return what a run did, as Shisho says it."""
+    """Return what a run did, as Shisho says it, and which fields that was about."""
     if outcome.book_deleted:
         return f"Book {GONE}"
     if outcome.deleted or any(c.table == "files" for c in outcome.plan.removals):
         return f"File {GONE}"
     done = DONE[outcome.plan.mode]
-    return done if outcome.changed else f"{done}: nothing to change"
+    if not outcome.changed:
+        return f"{done}: nothing to change"
+    fields = dict.fromkeys(c.field.replace("_", " ") for c in outcome.plan.changes if c.field in BY_NAME)
+    return f"{done}. Changed: {', '.join(fields)}" if fields else done
 
 
 def undo_message(undone: Undone) -> str:

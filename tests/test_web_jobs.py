@@ -108,6 +108,7 @@ async def test_what_fails_is_told_with_a_link(client: Client, shelf: Library) ->
     page = (await client.get(f"{JOBS}/1")).text
     assert 'href="/library/books/2"' in page
     assert "What failed" in page
+    assert page.count(error["path"]) == 1
     assert "started by root" in page
 
 

@@ -198,5 +198,5 @@ def _error(library: WebLibrary, error: Any) -> dict[str, Any]:
         "name": row_name(table, pk) if pk is not None else "",
         "url": url,
         "path": sendable(path) or "",
-        "error": sendable(error.get("error")) or "",
+        "error": str(sendable(error.get("error")) or "").removeprefix(f"{sendable(path)}: "),
     }

@@ -105,6 +105,20 @@ def top_row(datasette: Datasette, request: Any, database: str, table: str, row: 
 
 
 @hookimpl
+def top_homepage(datasette: Datasette, request: Any) -> Any:
+    from .web.doors import homepage_doors
+
+    return lambda: homepage_doors(datasette, request)
+
+
+@hookimpl
+def top_database(datasette: Datasette, request: Any, database: str) -> Any:
+    from .web.doors import database_doors
+
+    return lambda: database_doors(datasette, request, database)
+
+
+@hookimpl
 def extra_template_vars(datasette: Datasette, request: Any, database: str, table: str, view_name: str) -> Any:
     from .web.searching import search_variables
     from .web.shelf import shelf_variables

@@ -77,6 +77,8 @@ async def test_metadata_names_only_tables_and_columns_that_exist() -> None:
     tables = {**LIBRARY_TABLES, **HISTORY_TABLES}
     said = parse_metadata(METADATA.read_text())["databases"]["library"]["tables"]
     for table, block in said.items():
+        if table == "sqlite_sequence":  # SQLite makes it for every table that counts its ids
+            continue
         assert table in tables or table in SEARCH_TABLES
         named = [*block.get("columns", {}), *block.get("facets", [])]
         named += [block[key] for key in ("label_column", "sort", "sort_desc") if key in block]

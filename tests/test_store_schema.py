@@ -279,6 +279,13 @@ def test_a_folder_is_no_database(tmp_path: Path) -> None:
         open_library(str(tmp_path))
 
 
+def test_a_library_is_made_in_a_folder_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "lib.db"
+    with pytest.raises(NotALibrary, match=r"there is no folder .*/none"):
+        open_library(str(path), create=True)
+    assert not path.parent.exists()
+
+
 def test_a_locked_database_is_busy(tmp_path: Path) -> None:
     path = tmp_path / "lib.db"
     plain = sqlite3.connect(path, isolation_level=None)

@@ -47,6 +47,9 @@ def open_library(path: str, *, create: bool = False, timeout_seconds: float = 5.
     """
     if not create and not os.path.exists(path):
         raise NotALibrary(f"{path}: there is no such database.")
+    folder = os.path.dirname(path)
+    if create and folder and not os.path.isdir(folder):
+        raise NotALibrary(f"{path}: there is no folder {folder}.")
     try:
         return _connected(path, "rwc" if create else "rw", create, timeout_seconds)
     except sqlite3.Error as error:

@@ -44,7 +44,7 @@ def _report_job(job_id: int, undone: tuple[Undone, ...], common: Common) -> None
         write_json(job_undone_to_json(job_id, undone))
         return
     for one in undone:
-        _describe(one)
+        _warn(one)
     say(f"{counted(len(undone), 'run')} of job {job_id} undone.")
 
 
@@ -60,6 +60,10 @@ def _describe(undone: Undone) -> None:
     rows = [f"{row_name(e.table, e.pk)} is back" for e in undone.entries if e.field == ROW and _is_main(e)]
     what = ", ".join([*rows, *fields])
     say(f"Run {undone.undo_of} undone by run {undone.run_id}{': ' if what else ''}{what}.")
+    _warn(undone)
+
+
+def _warn(undone: Undone) -> None:
     say(*(f"Warning: {warning}" for warning in undone.warnings), err=True)
 
 

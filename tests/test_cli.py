@@ -22,6 +22,7 @@ from datasette.cli import cli
 from datasette_shisho_resync.cli import shisho
 from datasette_shisho_resync.cli.command import as_ours
 from datasette_shisho_resync.cli.group import COMMANDS
+from datasette_shisho_resync.cli.program import program
 from datasette_shisho_resync.errors import UnknownRow
 
 HERE = "/media/books"
@@ -423,6 +424,25 @@ def test_undo_puts_back_what_a_run_changed_and_only_once(edited: Library) -> Non
     assert again["status"] == 409
 
 
+@pytest.mark.parametrize(
+    ("called", "path", "shown"),
+    [
+        ("/there is/bin/datasette", "/usr/bin", "'/there is/bin/datasette'"),
+        ("{bin}/datasette", "{bin}", "datasette"),
+        ("{bin}/datasette", "/usr/bin", "{bin}/datasette"),
+        ("/there/datasette/__main__.py", "/usr/bin", "datasette"),
+    ],
+)
+def test_advice_calls_the_program_as_it_was_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, called: str, path: str, shown: str
+) -> None:
+    script = tmp_path / "datasette"
+    script.touch(mode=0o755)
+    monkeypatch.setattr("sys.argv", [called.format(bin=tmp_path)])
+    monkeypatch.setenv("PATH", path.format(bin=tmp_path))
+    assert program() == shown.format(bin=tmp_path)
+
+
 def test_undo_names_the_fields_that_were_changed_since(edited: Library) -> None:
     run = answer("resync", edited.database, "--book", 1, "--mode", "refresh", "--yes")["run"]
     edited.rows("update books set title = 'Mine again'")
@@ -436,7 +456,7 @@ def test_undo_of_a_job_removes_what_the_scan_made(library: Library) -> None:
     told = call("undo", library.database, "--job", 1)
 
     assert told.exit_code == 0
-    assert told.stdout.endswith("1 run of job 1 undone.\n")
+    assert told.stdout == "1 run of job 1 undone.\n"
     assert library.rows("select count(*) from books") == [(0,)]
     assert library.file.exists()
 

@@ -12,6 +12,8 @@ from builders.epub import build_epub
 from click.testing import CliRunner, Result
 from datasette.cli import cli
 
+from datasette_shisho_resync.site import TEMPLATES
+
 
 def call(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["shisho", "scan", *map(str, arguments)], catch_exceptions=False)
@@ -82,6 +84,16 @@ def test_people_get_the_counts_and_the_way_back(database: Path, media: Path) -> 
     )
     assert result.stdout.endswith(f"To undo all of it: datasette shisho undo {database} --job 1\n")
     assert result.stderr == ""
+
+
+def test_the_first_scan_says_how_to_look_at_the_library(database: Path, media: Path) -> None:
+    advice = f"To look at it: datasette {database} --root --template-dir {TEMPLATES}\n"
+    assert advice in call(database, media).stdout
+    (media / "Later").mkdir()
+    build_epub(media / "Later" / "later.epub", title="Later")
+    again = call(database, media).stdout
+    assert "1 imported" in again
+    assert advice not in again
 
 
 def test_a_dry_run_tells_the_same_and_writes_nothing(database: Path, media: Path) -> None:

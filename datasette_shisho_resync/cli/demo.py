@@ -19,6 +19,7 @@ from .command import Command
 from .demo_server import DemoServer
 from .options import Common
 from .output import say, write_json
+from .program import program
 from .scan import run_scan
 
 _DEFAULT = "shisho-demo"
@@ -129,7 +130,7 @@ def _made(answer: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _how_to_open(demo: DemoFolder) -> Iterator[str]:
-    yield f"Open it with: datasette shisho demo {shlex.quote(shown(demo.path))}"
+    yield f"Open it with: {program()} shisho demo {shlex.quote(shown(demo.path))}"
 
 
 def _to_try(answer: Mapping[str, Any]) -> Iterator[str]:
@@ -147,5 +148,5 @@ def _to_try(answer: Mapping[str, Any]) -> Iterator[str]:
         "  4. Undo this run, on the page of any run, puts everything back.",
         f"  5. What only SQL can tell: {answer['url']}{DATABASE.removesuffix('.db')}/manual_values",
         "",
-        f"Ctrl-C ends it. To remove it: datasette shisho demo {shlex.quote(answer['folder'])} --remove",
+        f"Ctrl-C ends it. To remove it: {program()} shisho demo {shlex.quote(answer['folder'])} --remove",
     )

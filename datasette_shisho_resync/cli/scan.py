@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -17,12 +18,14 @@ from ..library_scan import Grouping, ScannedFile, ScanOptions, ScanReport, scan_
 from ..model import Mode
 from ..resync import By
 from ..settings import Settings
+from ..site import TEMPLATES
 from ..store.opening import copy_in_memory, open_or_create
 from ..value_text import counted
 from . import confirmation
 from .command import FAILED, Command
 from .options import Common, common, mode_option, yes_option
 from .output import say, write_json
+from .program import program
 from .progress import ProgressLine
 from .session import session_on
 
@@ -169,7 +172,15 @@ def _report(report: ScanReport, common: Common, *, dry_run: bool) -> None:
     if dry_run:
         say("Dry run: nothing was written.")
     elif report.job_id is not None:
-        say(f"To undo all of it: datasette shisho undo {common.database} --job {report.job_id}")
+        say(*_advice(report.job_id, shlex.quote(common.database)))
+
+
+def _advice(job_id: int, database: str) -> Iterator[str]:
+    """Yield what to do next: after the first scan how to look at the library, too."""
+    if job_id == 1:
+        look = f"--root --template-dir {shlex.quote(str(TEMPLATES))}"
+        yield f"To look at it: {program()} {database} {look}"
+    yield f"To undo all of it: {program()} shisho undo {database} --job {job_id}"
 
 
 def _reason(file: ScannedFile) -> str:

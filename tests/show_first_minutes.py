@@ -1,8 +1,8 @@
 """What a newcomer's first minutes take: `python tests/show_first_minutes.py [--no-tests]`.
 
 From an empty folder: the checkout is copied, the README's first command makes a virtual environment and the
-sample library, Chromium signs in, looks at the shelf of covers and scans a book, and the README's last command
-runs the tests. Each step is printed with its time.
+sample library, Chromium signs in, looks at the shelf of covers and scans a book, and the README's last
+command runs the tests. Each step is printed with its time.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,6 +159,32 @@ async def test_before_the_first_run_nobody_is_offered_the_history(library: Libra
 async def test_a_query_of_the_same_name_is_left_alone(shelf: Library) -> None:
     mine = {"queries": {"manual_values": {"sql": "select 1 as mine"}}}
     assert await asked(looked_at(shelf, database=mine), "manual_values") == [{"mine": 1}]
+
+
+async def test_a_query_of_the_same_name_is_for_whom_its_owner_says(shelf: Library) -> None:
+    mine = {"queries": {"manual_values": {"sql": "select 1 as mine"}}}
+    assert await asked(looked_at(shelf, database=mine), "manual_values", None) == [{"mine": 1}]
+
+
+async def test_a_library_that_can_not_be_looked_at_has_no_open_query(shelf: Library) -> None:
+    ds = looked_at(shelf, permissions=GRANTS)
+    await ds.invoke_startup()
+    shelf.conn.execute("alter table library_paths rename to elsewhere")
+    for name in HISTORY_QUERIES:
+        assert (await ds.client.get(f"/library/{name}.json")).status_code == 403
+
+
+async def test_no_query_stays_behind_for_what_is_no_library_any_more(shelf: Library, tmp_path: Path) -> None:
+    internal = str(tmp_path / "internal.db")
+    before = Datasette([shelf.path], internal=internal)
+    await before.invoke_startup()
+    assert await before.get_query("library", "overwritten_manual_values") is not None
+    before.close()
+    shelf.conn.execute("alter table library_paths rename to elsewhere")
+    after = Datasette([shelf.path], internal=internal)
+    await after.invoke_startup()
+    assert await after.get_query("library", "overwritten_manual_values") is None
+    assert (await after.client.get("/library/overwritten_manual_values.json")).status_code == 404
 
 
 async def test_every_question_reads_just_the_tables_that_it_names(shelf: Library) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from datasette.app import Datasette
 from library import Library, epub
 from web import EDITOR, GRANTS, Client, served
+
+from datasette_shisho_resync.store.schema import create_history, create_library
+from datasette_shisho_resync.web.guards import may_look
 
 pytestmark = pytest.mark.asyncio
 
@@ -205,6 +211,31 @@ async def test_with_closed_libraries_only_root_sees_the_history(book: Library) -
     client = Client(served(book, {"library_access": {"Other": {"id": "x"}}}, GRANTS))
     assert (await client.get("/library/resync_runs", EDITOR)).status_code == 403
     assert (await client.get("/library/resync_runs")).status_code == 200
+
+
+async def test_what_becomes_a_library_later_shows_its_history_to_root_alone(tmp_path: Path) -> None:
+    path = tmp_path / "late.db"
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("create table notes (id integer primary key)")
+    ds = Datasette([str(path)], config={"permissions": GRANTS})
+    ds.root_enabled = True
+    await ds.invoke_startup()
+    with closing(sqlite3.connect(path)) as conn:
+        create_library(conn)
+        create_history(conn)
+        conn.commit()
+    for actor, status in ((None, 403), (EDITOR, 403), ({"id": "root"}, 200)):
+        for table in ("resync_runs", "resync_changes", "resync_blobs"):
+            assert (await ds.client.get(f"/late/{table}", actor=actor)).status_code == status
+    assert (await ds.client.get("/late/notes")).status_code == 200
+
+
+async def test_a_restricted_token_of_root_sees_no_more_than_it_says(client: Client) -> None:
+    await client.ds.invoke_startup()
+    token = {"id": "root", "_r": {"r": {"library": {"books": ["resync-row", "ur"]}}}}
+    assert not await may_look(client.ds, token, "library")
+    token["_r"] = {"a": ["resync-row", "ur", "vt", "vd", "vi"]}
+    assert await may_look(client.ds, token, "library")
 
 
 @pytest.mark.parametrize("table", ["books", "files"])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ResyncError
-from .access import Actor, visible_tables
-from .guards import may_see_history
+from .access import Actor, may_view, visible_tables
 from .library import WebLibrary, libraries_of, library_of
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ async def _links(library: WebLibrary, actor: Actor) -> list[dict[str, Any]]:
         return []
     visible = await visible_tables(library.datasette, actor, library.name, _DOORS)
     doors = {table: label for table, label in _DOORS.items() if table in visible}
-    if schema.has_history and await may_see_history(library.datasette, actor, library.name):
+    if schema.has_history and await may_view(library.datasette, actor, library.name, "resync_runs"):
         doors |= _HISTORY_DOORS
     urls = library.datasette.urls
     return [{"url": urls.table(library.name, table), "label": label} for table, label in doors.items()]

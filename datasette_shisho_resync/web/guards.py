@@ -52,7 +52,7 @@ async def protect_history(datasette: Datasette, actor: Actor, action: str) -> Pe
         return _denial(_history(datasette.databases), _NEEDED)
     token = _is_asking.set(True)
     try:
-        closed = [name for name in _libraries(datasette) if not await may_look(datasette, actor, name)]
+        closed = [name for name in datasette.databases if not await may_look(datasette, actor, name)]
     finally:
         _is_asking.reset(token)
     return _denial(_history(closed), _NEEDED)
@@ -60,12 +60,6 @@ async def protect_history(datasette: Datasette, actor: Actor, action: str) -> Pe
 
 def _history(databases: Iterable[str]) -> list[tuple[str, str]]:
     return list(product(databases, HISTORY_TABLES))
-
-
-def _libraries(datasette: Datasette) -> list[str]:
-    """Return the databases that may hold a history; to ask about others would cost every page."""
-    state = started_state(datasette)
-    return [name for name in datasette.databases if state is None or name not in state.others]
 
 
 def _denial(pairs: list[tuple[str, str]], reason: str) -> PermissionSQL | None:
@@ -76,11 +70,15 @@ def _denial(pairs: list[tuple[str, str]], reason: str) -> PermissionSQL | None:
 
 
 async def may_look(datasette: Datasette, actor: Actor, database: str) -> bool:
-    """Tell whether the actor may see what runs did; with closed libraries among them, only root may."""
-    if datasette.root_enabled and actor and actor.get("id") == "root":
+    """Tell whether the actor may see what runs did; with closed libraries among them, only root may.
+
+    So it is with a database that was no library, or could not be read, when Datasette started: to ask about
+    each such one would cost every page.
+    """
+    if datasette.root_enabled and actor and actor.get("id") == "root" and "_r" not in actor:
         return True  # asked for nearly every page, so without a look at the rules
     state = started_state(datasette)
-    if state is None or state.settings.library_access:
+    if state is None or state.settings.library_access or database in state.others:
         return False
     for table in TABLES:
         resource = TableResource(database=database, table=table)

@@ -46,6 +46,7 @@ class WebState:
     addresses: dict[str, str] = field(default_factory=dict)  # of our script and style sheet
     jobs: dict[str, JobProcess] = field(default_factory=dict)  # the last one of each database
     starting: set[JobProcess] = field(default_factory=set)
+    questions: set[tuple[str, str]] = field(default_factory=set)  # (database, name) of our stored queries
     _locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )

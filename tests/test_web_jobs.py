@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from typing import Any
 from urllib.parse import urlencode
 
@@ -210,6 +211,22 @@ async def test_a_job_needs_resync_row(client: Client, actor: Any, expected: int)
         for path in (BOOKS, f"{JOBS}/1", f"{JOBS}/7"):
             assert (await client.get(path, actor)).status_code == 403
         assert (await client.ds.client.post(f"{JOBS}/1/cancel", actor=actor, json={})).status_code == 403
+
+
+async def test_who_may_not_view_files_learns_no_path_from_a_job(client: Client, shelf: Library) -> None:
+    shelf.rewrite(2, b"no zip")
+    tables = {"files": {"permissions": {"view-table": {"id": "other"}}}}
+    client.ds.config.update({"permissions": GRANTS, "databases": {"library": {"tables": tables}}})
+    assert "2.epub" not in (await client.get(f"{BOOKS}?_mode=refresh", EDITOR)).text
+    job = (await start(client, actor=EDITOR)).json()["job"]
+    told = await ended(client, job, EDITOR)
+    assert (told["failed"], told["errors"]) == (
+        1,
+        [{"table": "books", "pk": 2, "path": None, "error": "a file could not be read"}],
+    )
+    assert "2.epub" not in (await client.get(f"{JOBS}/{job}", EDITOR)).text
+    answer = await client.ds.client.post(f"{JOBS}/{job}/cancel", actor=EDITOR, json={})
+    assert "2.epub" not in answer.text
 
 
 async def test_filters_are_for_those_who_may_view_the_table(client: Client) -> None:
@@ -504,6 +521,37 @@ async def test_values_are_escaped(client: Client, shelf: Library) -> None:
     errors = json.dumps([{"table": "books", "pk": 1, "path": hostile, "error": hostile}])
     shelf.add("resync_jobs", kind="books", state="done", started_at="x", errors=errors, actor=hostile)
     assert hostile not in (await client.get(f"{JOBS}/1")).text
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [{"errors": text} for text in ("no JSON", '{"a": 1}', "[1, null]", '"text"', b"\xff")]
+    + [{name: "many"} for name in ("done", "total", "failed", "would_remove")]
+    + [{"state": b"\xff"}, {"mode": b"\xff"}, {"started_at": 5}, {"actor": b"\xff"}, {"kind": "../x"}],
+    ids=str,
+)
+async def test_a_job_whose_row_no_job_wrote_has_its_page(
+    client: Client, shelf: Library, cells: dict[str, Any]
+) -> None:
+    shelf.with_history()
+    shelf.add("resync_jobs", **{"kind": "books", "state": "done", "started_at": "x", **cells})
+    for json_wanted in (False, True):
+        assert (await client.get(f"{JOBS}/1", json=json_wanted)).status_code == 200
+
+
+async def test_a_dead_job_in_a_folder_that_can_not_be_written_has_its_page(
+    client: Client, shelf: Library
+) -> None:
+    shelf.with_history()
+    await client.ds.invoke_startup()
+    shelf.add("resync_jobs", kind="scan", state="running", started_at="2026-01-01 00:00:00+00:00")
+    os.mkdir(f"{os.path.realpath(shelf.path)}-resync-job")
+    assert (await status(client, 1))["state"] == "running"
+
+
+async def test_a_pipe_in_the_place_of_the_lock_holds_nobody_up(client: Client, shelf: Library) -> None:
+    os.mkfifo(f"{os.path.realpath(shelf.path)}-resync-job")
+    await run(client, "id=1")
 
 
 # --- undo -----------------------------------------------------------------------------------------

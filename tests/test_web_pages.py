@@ -438,3 +438,25 @@ async def test_names_that_are_not_utf_8_are_spelled_out(library: Library) -> Non
     assert done.json()["files"][0]["path"].endswith("caf\\xe9 <b>.epub")
     assert (await client.get("/library/resync_runs/1/-/undo")).status_code == 200
     assert (await client.form("/library/resync_runs/1/-/undo", {"undo": "Undo"})).status_code == 303
+
+
+# --- who may view books alone ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+@pytest.mark.parametrize("json", [False, True])
+async def test_who_may_not_view_files_learns_no_path_from_a_page(
+    client: Client, book: Library, is_broken: bool, json: bool
+) -> None:
+    tables = {"files": {"permissions": {"view-table": {"id": "other"}}}}
+    client.ds.config.update({"permissions": GRANTS, "databases": {"library": {"tables": tables}}})
+    (book.file_path().parent / "a.epub.metadata.json").write_text("{broken")
+    if is_broken:
+        book.rewrite(1, b"no zip")
+    for path in ("resync?mode=refresh", "resync?mode=scan", "explain"):
+        response = await client.get(client.path("books", 1, path), EDITOR, json=json)
+        assert response.status_code == (422 if is_broken else 200)
+        assert "a.epub" not in response.text
+    for mode in ("refresh", "scan"):
+        response = await client.form(client.path("books", 1), {"mode": mode}, EDITOR)
+        assert "a.epub" not in f"{response.text} {client.messages(response)}"

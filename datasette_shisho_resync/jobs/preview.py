@@ -12,6 +12,7 @@ from ..store.selection import count_manual
 from ..web.access import Actor, may_touch
 from ..web.library import WebLibrary
 from ..web.pages import is_lost
+from ..web.redaction import without_path
 from .asking import JobWish
 from .selection import Selection
 
@@ -42,21 +43,24 @@ class JobPreview:
         return sum(row.outcome is not None and row.outcome.changed for row in self.rows)
 
 
-async def preview_job(library: WebLibrary, actor: Actor, selection: Selection, wish: JobWish) -> JobPreview:
+async def preview_job(
+    library: WebLibrary, actor: Actor, selection: Selection, wish: JobWish, visible: frozenset[str]
+) -> JobPreview:
     """Plan the first rows, one after another, for a few seconds at most."""
     deadline = time.monotonic() + _SECONDS
     rows: list[SampleRow] = []
     for pk in selection.pks[:_SAMPLE_ROWS]:
         if time.monotonic() > deadline:
             break
-        rows.append(await _sample(library, actor, Ask(Target(selection.table, pk), wish.mode, wish.fields)))
+        ask = Ask(Target(selection.table, pk), wish.mode, wish.fields)
+        rows.append(await _sample(library, actor, ask, visible))
     if len(rows) == len(selection.pks):
         return JobPreview(tuple(rows), _lost(rows), True)
     lost = await library.read(lambda conn, schema: count_manual(conn, schema, selection.table, selection.pks))
     return JobPreview(tuple(rows), lost, False)
 
 
-async def _sample(library: WebLibrary, actor: Actor, ask: Ask) -> SampleRow:
+async def _sample(library: WebLibrary, actor: Actor, ask: Ask, visible: frozenset[str]) -> SampleRow:
     try:
         brief = await library.brief(ask.target)
         if not may_touch(library.settings, actor, brief.library_id, brief.library_name):
@@ -65,7 +69,7 @@ async def _sample(library: WebLibrary, actor: Actor, ask: Ask) -> SampleRow:
     except UnknownRow:
         return SampleRow(ask.target, error="it is not there any more")
     except ResyncError as error:
-        return SampleRow(ask.target, error=error.message)
+        return SampleRow(ask.target, error=without_path(error, visible).message)
 
 
 def _lost(rows: list[SampleRow]) -> int:

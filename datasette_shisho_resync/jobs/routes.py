@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from datasette import Response
@@ -18,6 +18,7 @@ from ..web.access import RESYNC, VIEW, require, visible_tables
 from ..web.addresses import job_url
 from ..web.asking import require_empty
 from ..web.library import WebLibrary
+from ..web.redaction import errors_for
 from ..web.serving import Call, serve
 from .access import find_job
 from .asking import JobWish, job_wish_from_form, job_wish_from_json, job_wish_from_mode
@@ -85,7 +86,8 @@ async def _show_rows(call: Call) -> Response:
     found = await _selected(call)
     wish = job_wish_from_mode(call.request.args.get(MODE))
     if call.is_json:
-        preview = await preview_job(found.library, call.actor, found.selection, wish)
+        visible = await visible_tables(call.datasette, call.actor, found.library.name)
+        preview = await preview_job(found.library, call.actor, found.selection, wish, visible)
         return call.answer(preview_to_json(found.selection, wish, preview))
     return await _confirm(call, found, wish)
 
@@ -100,8 +102,8 @@ async def _confirm(
     status: int = 200,
 ) -> Response:
     library = found.library
-    preview = await preview_job(library, call.actor, found.selection, wish)
     visible = await visible_tables(call.datasette, call.actor, library.name)
+    preview = await preview_job(library, call.actor, found.selection, wish, visible)
     context = confirm_job_page(library, found.selection, wish, preview, visible, notice, loss)
     return await call.page("shisho_resync_rows.html", context, status)
 
@@ -144,8 +146,15 @@ async def _start(call: Call, found: Rows, wish: JobWish) -> int:
 
 
 async def _found_job(call: Call) -> tuple[WebLibrary, JobRecord]:
+    """Return the job of the URL, with as much of its errors as the actor may see."""
     library = await call.library()
-    return library, await find_job(call, library, int(call.request.url_vars["job"]))
+    record = await find_job(call, library, int(call.request.url_vars["job"]))
+    return library, await _seen(call, library, record)
+
+
+async def _seen(call: Call, library: WebLibrary, record: JobRecord) -> JobRecord:
+    visible = await visible_tables(call.datasette, call.actor, library.name)
+    return replace(record, errors=errors_for(record.errors, visible))
 
 
 async def _show_job(call: Call) -> Response:
@@ -166,7 +175,7 @@ async def _cancel(call: Call) -> Response:
         require_empty(call.body)
     await cancel_job(library, record)
     if call.is_json:
-        return call.answer(job_to_json(await library.job(record.id)))
+        return call.answer(job_to_json(await _seen(call, library, await library.job(record.id))))
     return Response.redirect(job_url(call.datasette, library.name, record.id), status=303)
 
 

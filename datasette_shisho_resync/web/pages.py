@@ -24,7 +24,7 @@ from .asking import Wish
 from .display import Cell, Images, list_cells, shown_cell
 from .history import entry_cells, row_of
 from .library import WebLibrary
-from .redaction import is_visible
+from .redaction import is_visible, plan_for
 from .removals import Names, removal_groups
 from .words import (
     BUTTONS,
@@ -66,7 +66,7 @@ def confirm_page(
     images = Images()
     rows = [shown_change(library, brief, c, visible, images) for c in plan.changes if is_field(c)]
     kept = [shown_change(library, brief, c, visible, images) for c in plan.kept]
-    groups = _groups(rows)
+    groups, told = _groups(rows), plan_for(plan, visible)
     return {
         **place_context(library, plan.target, brief),
         "notice": notice,
@@ -83,8 +83,8 @@ def confirm_page(
         "promoted": [row_name(c.table, c.pk) for c in plan.changes if c.field == ROLE],
         "removals": removal_groups(plan.removals, names, visible),
         "kept": kept,
-        "files": _files(plan),
-        "warnings": [sendable(w) for w in plan.warnings],
+        "files": _files(told),
+        "warnings": [sendable(w) for w in told.warnings],
         "has_changes": bool(plan.changes),
         "is_mutable": library.db.is_mutable,
         "modes": [{"mode": m.value, "label": LABELS[m], "is_current": m is wish.mode} for m in Mode],
@@ -168,24 +168,27 @@ def _files(plan: Plan) -> list[dict[str, Any]]:
 
 
 def explain_page(
-    library: WebLibrary, brief: Brief, decisions: Sequence[Decision], plan: Plan
+    library: WebLibrary, brief: Brief, decisions: Sequence[Decision], plan: Plan, visible: frozenset[str]
 ) -> dict[str, Any]:
-    told = [d for d in decisions if d.candidates or not is_empty(d.stored.value)]
-    groups = groupby(told, key=lambda d: row_name(d.table, d.pk))
+    told = plan_for(plan, visible)
+    fields = [d for d in decisions if d.table in visible and (d.candidates or not is_empty(d.stored.value))]
+    groups = groupby(fields, key=lambda d: row_name(d.table, d.pk))
     images = Images()
     return {
         **place_context(library, brief.target, brief),
         "label": EXPLAIN,
         "records": [
-            {"name": name, "fields": [_explained(library, brief, d, images) for d in group]}
+            {"name": name, "fields": [_explained(library, brief, d, visible, images) for d in group]}
             for name, group in groups
         ],
-        "files": _files(plan),
-        "warnings": [sendable(w) for w in plan.warnings],
+        "files": _files(told),
+        "warnings": [sendable(w) for w in told.warnings],
     }
 
 
-def _explained(library: WebLibrary, brief: Brief, decision: Decision, images: Images) -> dict[str, Any]:
+def _explained(
+    library: WebLibrary, brief: Brief, decision: Decision, visible: frozenset[str], images: Images
+) -> dict[str, Any]:
     return {
         "field": decision.field.name,
         "label": decision.field.label,
@@ -200,7 +203,7 @@ def _explained(library: WebLibrary, brief: Brief, decision: Decision, images: Im
             {
                 "value": images.bounded(shown_cell(c.value)),
                 "source": source_in_words(c.source),
-                "path": sendable(c.path) or "",
+                "path": (sendable(c.path) or "") if "files" in visible else "",
                 "wins": decision.changes and c is decision.winner,
             }
             for c in decision.candidates

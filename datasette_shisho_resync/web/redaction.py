@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..errors import FileError, ResyncError
-from ..model import TABLES, Change, Target
+from ..model import TABLES, Change, Plan, Target
 
 
 def without_values(answer: Mapping[str, Any], target: Target, visible: frozenset[str]) -> dict[str, Any]:
@@ -17,8 +18,8 @@ def without_values(answer: Mapping[str, Any], target: Target, visible: frozenset
     for part in ("changes", "kept"):
         if part in told:
             told[part] = [_told(change, visible) for change in told[part]]
-    if not visible.issuperset(TABLES):
-        told["warnings"] = []  # they name files and quote values
+    if "warnings" in told:
+        told["warnings"] = list(warnings_for(told["warnings"], visible))
     if "files" in told and "files" not in visible:
         told["files"] = [{**file, "path": None, "error": None} for file in told["files"]]
     return told
@@ -33,6 +34,31 @@ def _told(change: Mapping[str, Any], visible: frozenset[str]) -> dict[str, Any]:
 def is_visible(table: str, visible: frozenset[str]) -> bool:
     """Tell whether rows of the table may be shown: those that hang on a book or file to who sees both."""
     return table in visible and (table in TABLES or visible.issuperset(TABLES))
+
+
+def warnings_for(warnings: Iterable[str], visible: frozenset[str]) -> tuple[str, ...]:
+    """Return the warnings, which name files and quote values, for those who may view both."""
+    return tuple(warnings) if visible.issuperset(TABLES) else ()
+
+
+def plan_for(plan: Plan, visible: frozenset[str]) -> Plan:
+    """Return a plan without what it tells of files to who may not view them; changes stay."""
+    files = plan.files
+    if "files" not in visible:
+        files = tuple(replace(file, path="", error=None) for file in files)
+    return replace(plan, files=files, warnings=warnings_for(plan.warnings, visible))
+
+
+def without_candidate_paths(field: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a field of an explanation without the files that its candidates come from."""
+    return {**field, "candidates": [{**candidate, "path": None} for candidate in field["candidates"]]}
+
+
+def errors_for(errors: Iterable[Any], visible: frozenset[str]) -> tuple[Any, ...]:
+    """Return a job's errors, which name files, without that for who may not view them."""
+    if "files" in visible:
+        return tuple(errors)
+    return tuple({**error, "path": None, "error": "a file could not be read"} for error in errors)
 
 
 def without_path(error: ResyncError, visible: frozenset[str]) -> ResyncError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from .covers import cover_response
 from .history import may_undo, run_entries
 from .library import WebLibrary
 from .pages import confirm_page, explain_page, undo_page
-from .redaction import tables_of, without_path, without_values
+from .redaction import tables_of, warnings_for, without_candidate_paths, without_path, without_values
 from .removals import names_of
 from .serving import Call, serve
 from .telling import tell_resync, tell_undo
@@ -111,13 +112,23 @@ async def _row_id(call: Call, library: WebLibrary) -> int:
     raise UnknownRow("There is no such row.")
 
 
+@asynccontextmanager
+async def _without_paths(call: Call, place: Place) -> AsyncIterator[None]:
+    """Let no error tell where a file is to who may not view it."""
+    try:
+        yield
+    except FileError as error:
+        raise without_path(error, await place.visible(call.actor)) from error
+
+
 # --- resync -----------------------------------------------------------------------------------
 
 
 async def _show_plan(call: Call) -> Response:
     place = await _place(call, RESYNC, VIEW)
     wish = wish_from_query({key: call.request.args.get(key) for key in call.request.args})
-    outcome = await place.library.preview(wish.ask(place.target), place.brief)
+    async with _without_paths(call, place):
+        outcome = await place.library.preview(wish.ask(place.target), place.brief)
     if call.is_json:
         visible = await place.visible(call.actor, tables_of(outcome.plan.removals))
         return call.answer(without_values(outcome_to_json(outcome), place.target, visible))
@@ -190,16 +201,18 @@ async def _post_form(call: Call) -> Response:
     if wish.fields == ():
         return await _confirm_again(call, place, wish, "Choose at least one field.", status=400)
     try:
-        outcome = await _run(call, place, wish, "web")
+        async with _without_paths(call, place):
+            outcome = await _run(call, place, wish, "web")
     except StalePlan as error:
         return await _confirm_again(call, place, wish, f"{error.message} This is the plan as it is now.")
-    call.flash(resync_message(outcome), outcome.warnings)
+    call.flash(resync_message(outcome), warnings_for(outcome.warnings, await place.visible(call.actor)))
     return _redirect(_url_after(place, outcome))
 
 
 async def _confirm_again(call: Call, place: Place, wish: Wish, notice: str, *, status: int = 409) -> Response:
     whole = replace(wish, digest=None, fields=None)
-    outcome = await place.library.preview(whole.ask(place.target), place.brief)
+    async with _without_paths(call, place):
+        outcome = await place.library.preview(whole.ask(place.target), place.brief)
     return await _confirm(call, place, wish, outcome.plan, notice=notice, status=status)
 
 
@@ -220,17 +233,20 @@ def _redirect(url: str) -> Response:
 
 async def _show_explanation(call: Call) -> Response:
     place = await _place(call, RESYNC, VIEW)
-    planned = await place.library.planned(Ask(place.target), place.brief)
+    async with _without_paths(call, place):
+        planned = await place.library.planned(Ask(place.target), place.brief)
     visible = await place.visible(call.actor)
     if call.is_json:
         return call.answer(_visible_fields(explain(planned), visible))
-    decisions = [d for d in planned.decisions if d.table in visible]
-    context = explain_page(place.library, place.brief, decisions, planned.plan)
+    context = explain_page(place.library, place.brief, planned.decisions, planned.plan, visible)
     return await call.page("shisho_resync_explain.html", context)
 
 
 def _visible_fields(answer: Mapping[str, Any], visible: frozenset[str]) -> dict[str, Any]:
-    return {**answer, "fields": [f for f in answer["fields"] if f["table"] in visible]}
+    fields = [field for field in answer["fields"] if field["table"] in visible]
+    if "files" not in visible:
+        fields = [without_candidate_paths(field) for field in fields]
+    return {**answer, "fields": fields}
 
 
 async def _show_cover(call: Call) -> Response:
@@ -276,7 +292,7 @@ async def _post_undo(call: Call) -> Response:
     if call.is_json:
         visible = await _visible_of(call, library, run)
         return call.answer(without_values(undone_to_json(undone), run.target, visible))
-    call.flash(undo_message(undone), undone.warnings)
+    call.flash(undo_message(undone), warnings_for(undone.warnings, await _visible_of(call, library, run)))
     urls = call.datasette.urls
     if await library.present_brief(run.target):
         return _redirect(str(urls.row(library.name, run.target.table, str(run.target.pk))))

@@ -273,6 +273,24 @@ async def test_text_of_a_book_is_escaped(shelf: Library) -> None:
     assert "&lt;script&gt;alert(1)" in cards(html)[0]
 
 
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("books", ["library_id", "title", "title_source", "description"]),
+        ("files", ["file_type", "cover_image_filename", "name_source", "updated_at"]),
+        ("book_series", ["series_number", "sort_order"]),
+        ("series", ["name"]),
+    ],
+)
+async def test_a_cell_of_a_wrong_type_keeps_no_shelf_from_showing(
+    shelf: Library, table: str, columns: list[str]
+) -> None:
+    ds = looked_at(shelf)
+    for cell in (b"\xff\x00", "two", 1.5):
+        shelf.conn.execute(f"update {table} set {' = ?, '.join(columns)} = ?", [cell] * len(columns))
+        assert "shisho-shelf" in await page(ds, "/library/books")
+
+
 async def test_our_templates_have_no_inline_script_or_style() -> None:
     package = METADATA.parent.parent
     for file in [*(package / "templates").glob("*.html"), *TEMPLATES.glob("*.html")]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 _SUFFIX = "-resync-job"
 _RETRY_SECONDS = 0.02
-_FLAGS = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # waits for no pipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,11 @@ class ShelfFile:
 @dataclass(frozen=True, slots=True)
 class ShelfBook:
     """`sources` counts the book's and its main files' values by where they come from; `series` are names
-    with their number, if any; `files` are the main ones, the preferred cover first."""
+    with their number, if any; `files` are the main ones, the preferred cover first. `library_id` is None
+    where a hand wrote no number."""
 
     id: int
-    library_id: int
+    library_id: int | None
     title: str
     has_description: bool
     authors: tuple[str, ...]
@@ -90,7 +91,7 @@ def _book(
         sources.update(_sources(schema, FILE_FIELDS, file))
     return ShelfBook(
         id=row["id"],
-        library_id=int(row["library_id"]),
+        library_id=row["library_id"] if isinstance(row["library_id"], int) else None,
         title=row["title"],
         has_description=bool(row["has_description"]),
         authors=tuple(dict.fromkeys(authors)),
@@ -107,7 +108,7 @@ def _sources(schema: LibrarySchema, fields: Iterable[Field], row: sqlite3.Row) -
     """Yield the source of each value that there is."""
     for column in _source_columns(schema, fields):
         if row[column]:
-            yield row[column]
+            yield str(row[column])
 
 
 def _source_columns(schema: LibrarySchema, fields: Iterable[Field]) -> list[str]:

@@ -52,8 +52,23 @@ def load_job(conn: sqlite3.Connection, job_id: int) -> JobRecord:
     if row is None:
         raise UnknownRow(f"There is no job {job_id}.")
     told: dict[str, Any] = dict(row)
-    counts = {name: told.pop(name) for name in _COUNTS}
-    return JobRecord(**{**told, "errors": tuple(json.loads(told["errors"])), "counts": counts})
+    counts = {name: _number(told.pop(name)) for name in _COUNTS}
+    errors, would_remove = _errors(told["errors"]), _number(told["would_remove"])
+    texts = {name: str(told[name]) for name in ("kind", "state", "started_at")}
+    return JobRecord(**{**told, **texts, "errors": errors, "would_remove": would_remove, "counts": counts})
+
+
+def _number(cell: Any) -> int:
+    """Return a count; none for a cell that no job wrote."""
+    return cell if isinstance(cell, int) else 0
+
+
+def _errors(cell: Any) -> tuple[Mapping[str, Any], ...]:
+    try:
+        found = json.loads(cell)
+    except (TypeError, ValueError):
+        return ()
+    return tuple(error for error in found if isinstance(error, dict)) if isinstance(found, list) else ()
 
 
 def count_undoable(conn: sqlite3.Connection, job_id: int) -> int:

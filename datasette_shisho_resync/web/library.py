@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -126,10 +126,11 @@ class WebLibrary:
         return await self.read(load)
 
     async def job(self, job_id: int) -> JobRecord:
-        """Return a job as it is now. Raises UnknownRow."""
+        """Return a job as it is now, if that can be told: else as its row says. Raises UnknownRow."""
         record = await self.read(_job_loader(job_id))
         if record.is_running:
-            await self.mark_dead_jobs()
+            with suppress(DatabaseBusy, ReadOnlyDatabase):
+                await self.mark_dead_jobs()
             record = await self.read(_job_loader(job_id))
         return record
 

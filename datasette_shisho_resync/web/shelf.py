@@ -97,5 +97,5 @@ def _origins(sources: Mapping[str, int]) -> list[dict[str, Any]]:
     ]
 
 
-def _number(number: float | None) -> str:
-    return "" if number is None else f"{number:g}"
+def _number(number: object) -> str:
+    return f"{number:g}" if isinstance(number, (int, float)) else ""

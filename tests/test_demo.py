@@ -196,6 +196,22 @@ def test_files_of_others_stay_and_are_named(demo: Path) -> None:
     assert all(name in result.output for name in others)
 
 
+def test_covers_and_sidecars_of_ones_own_stay_after_a_second_run(demo: Path) -> None:
+    folder = Path("books") / Path(path_of(TIME_MACHINE)).parent
+    (demo / "books" / "Mine").mkdir()
+    shutil.copy(demo / "books" / path_of(TIME_MACHINE), demo / "books" / "Mine" / "mine.epub")
+    others = {"books/Mine/mine.epub", "books/Mine/mine.epub.cover.jpg", f"{folder}/photo.cover.jpg"}
+    sidecar = "books/Mine/mine.epub.metadata.json"
+    for name in others - {"books/Mine/mine.epub"}:
+        (demo / name).write_bytes(b"mine")
+    (demo / sidecar).write_text('{"version": 1}')
+    (demo / "books" / AUDIOBOOK).unlink()
+    assert call(demo, "--no-serve").exit_code == 0
+    call(demo, "--remove")
+    assert others | {sidecar} <= tree(demo)
+    assert not any(name.endswith(".m4b") for name in tree(demo))
+
+
 def test_a_file_that_somebody_replaced_stays(demo: Path) -> None:
     mine = demo / "books" / AUDIOBOOK
     mine.write_bytes(b"my own recording")

@@ -74,10 +74,11 @@ def _make(demo: DemoFolder) -> ScanReport | None:
     """Write what is missing and scan it; None when everything was there."""
     if not demo.complete():
         return None
+    before = demo.companions()
     common = Common(demo.database)
     options = ScanOptions(paths=(demo.books,), library="Sample library")
     report = run_scan(common, common.settings(), options)
-    demo.note_companions()
+    demo.note_companions(before)
     return report
 
 

@@ -74,11 +74,20 @@ class DemoFolder:
                 self._write(path, content)
             return len(contents)
 
-    def note_companions(self) -> None:
-        """Remember the covers and sidecars that the scan wrote; it rewrites the edited sidecar too."""
+    def companions(self) -> frozenset[str]:
+        """Return the covers and sidecars that there are, whoever wrote them."""
+        with _told(self.path):
+            return frozenset(path for path in self._present() if is_companion(os.path.basename(path)))
+
+    def note_companions(self, before: frozenset[str]) -> None:
+        """Remember the covers and sidecars beside our files that the scan wrote: those that were not there
+        `before`. It rewrites the edited sidecar too."""
         with _told(self.path):
             made = self._load()
-            made.companions = [path for path in self._present() if is_companion(os.path.basename(path))]
+            folders = {os.path.dirname(path) for path in made.media}
+            ours = {path for path in self.companions() - before if os.path.dirname(path) in folders}
+            ours |= before & {*made.companions, *made.media}
+            made.companions = sorted(ours)
             made.media = {path: digest for path, digest in made.media.items() if path not in made.companions}
             self._save(made)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -236,6 +237,52 @@ def test_equal_names_of_different_books_are_no_parts(library: Library) -> None:
     put(library, "Shelf/Cycle 2.m4b", build_m4b(title="The End", artist="F"))
     scan(library)
     assert sorted(books(library)) == ["The Beginning", "The End"]
+
+
+def track(title: str, number: int, *, album: str = "The Saga", disc: int = 1, **tags: str) -> bytes:
+    """One track of an album, called as its creator liked."""
+    extra = item("©alb", album) + item("trkn", struct.pack(">4H", 0, number, 0, 0), kind=0)
+    extra += item("disk", struct.pack(">3H", 0, disc, 2), kind=0)
+    asin = {("com.apple.iTunes", "ASIN"): tags.pop("asin", "")}
+    return build_m4b(title=title, artist=tags.get("artist", "F"), extra_ilst=extra, freeform=asin)
+
+
+def test_the_tracks_of_one_album_are_one_book_whatever_they_are_called(library: Library) -> None:
+    put(library, "Shelf/01 Prologue.m4b", track("Prologue", 1))
+    put(library, "Shelf/02 The Storm.m4b", track("The Storm", 2))
+    put(library, "Shelf/Once more.m4b", track("Prologue", 1, disc=2))
+    put(library, "Shelf/Emma.m4b", track("Emma", 1, album="Emma"))
+    scan(library)
+    told = ["01 Prologue.m4b", "02 The Storm.m4b", "Once more.m4b"]
+    assert books(library) == {"Emma": ["Emma.m4b"], "The Saga": told}
+    assert not library.scan().changed
+    put(library, "Shelf/03 Epilogue.m4b", track("Epilogue", 3))
+    scan(library)
+    assert len(books(library)["The Saga"]) == 4
+
+
+def test_many_tracks_of_one_album_are_one_book(library: Library) -> None:
+    for number in range(1, 66):  # more than are imported together
+        put(library, f"Shelf/{number:02} {chr(64 + number)}.m4b", track(chr(64 + number), number))
+    scan(library)
+    assert [len(names) for names in books(library).values()] == [65]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        track("The Storm", 1),  # each the first of its own: the album is the series
+        track("The Storm", 2, asin="B00ABCDEFG"),
+        track("The Storm", 2, artist="Another"),
+        track("The Storm", 2, album="Another"),
+        track("The Storm", 0),
+    ],
+)
+def test_an_album_without_counting_tracks_is_no_book(library: Library, second: bytes) -> None:
+    put(library, "Shelf/01 Prologue.m4b", track("Prologue", 1))
+    put(library, "Shelf/02 The Storm.m4b", second)
+    scan(library)
+    assert sorted(books(library)) == ["Prologue", "The Storm"]
 
 
 def test_other_files_of_a_book_are_supplements(library: Library) -> None:

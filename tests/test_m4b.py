@@ -558,3 +558,18 @@ def test_no_damage_lets_another_error_out() -> None:
                 parsed.load_cover()
         except MediaError:
             pass
+
+
+@pytest.mark.parametrize(
+    ("number", "disc", "track"),
+    [
+        (struct.pack(">4H", 0, 7, 12, 0), struct.pack(">3H", 0, 2, 3), (2, 7)),
+        (struct.pack(">3H", 0, 7, 12), b"", (0, 7)),
+        (struct.pack(">4H", 0, 0, 12, 0), struct.pack(">3H", 0, 2, 3), None),
+        (b"\0\7", struct.pack(">3H", 0, 2, 3), None),
+        (b"", b"", None),
+    ],
+)
+def test_a_track_has_its_place_on_its_disc(number: bytes, disc: bytes, track: tuple[int, int] | None) -> None:
+    parsed = parse(build_m4b(title="T", extra_ilst=item("trkn", number, kind=0) + item("disk", disc, kind=0)))
+    assert (parsed.title, parsed.track) == ("T", track)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..candidates import identity_of
 from ..files import PathMap
 from ..model import BookRow, folded
-from .grouping import organized_path, part_keys, telling_title
+from ..store.library import Neighbour
+from .grouping import album_parts, organized_path, part_keys, telling_title
 from .importing import Importer
 from .new_book import NewBook, NewFile
 from .survey import ImportUnit, as_supplement
@@ -54,26 +56,37 @@ class BookFinder:
         place = BookRow(0, library_id, folder)
         # In the library folder itself, Shisho's rule finds the book by its path alone.
         known = () if unit.folder.is_root else self.importer.neighbours(folder)
-        titles = {n.file_name: telling_title(n.name, n.title) for n in known if n.file_type == "m4b"}
-        titles |= {
-            f.found.name: telling_title(f.reading.parsed.title, f.reading.parsed.album)
+        sound = {
+            f.found.name: f.reading.parsed
             for f in files
             if f.found.file_type == "m4b" and f.reading.parsed is not None
         }
-        parts = part_keys(titles)
+        titles = {n.file_name: telling_title(n.name, n.title) for n in known if n.file_type == "m4b"}
+        titles |= {name: telling_title(parsed.title, parsed.album) for name, parsed in sound.items()}
+        parts, tracks = part_keys(titles), album_parts(sound, _wholes(known))
         joined = {_key(n.title, n.author): n.book_path for n in reversed(known)}
         joined |= {_key(parts[n.file_name], None): n.book_path for n in known if n.file_name in parts}
         for file in files:
             row = file.row(library_id)
             title, author, series = identity_of(file.reading, row, place, root_level=True)
-            part_of = parts.get(file.found.name)
-            present = joined.get(_key(title, author) if part_of is None else _key(part_of, None))
-            yield file, present or organized_path(folder, part_of or title, author, series, row.file_type)
+            part_of, album = parts.get(file.found.name), tracks.get(file.found.name)
+            keys = [_key(part_of, None)] if part_of else []
+            keys += [_key(album, author)] if album else []
+            keys = keys or [_key(title, author)]
+            present = next((joined[key] for key in keys if key in joined), None)
+            named = album or part_of or title
+            yield file, present or organized_path(folder, named, author, series, row.file_type)
 
     def _is_named_after(self, file: FoundFile, mains: Sequence[NewFile]) -> bool:
         stems = [os.path.splitext(f.found.name)[0] for f in mains]
         path = self.path_map.stored(file.path)
         return any(file.name.startswith(stem) for stem in stems) and not self.importer.has_file(path)
+
+
+def _wholes(known: Sequence[Neighbour]) -> set[tuple[str, str]]:
+    """Return the keys of the books that have several audiobook files."""
+    counts = Counter(n.book_path for n in known if n.file_type == "m4b")
+    return {_key(n.title, n.author) for n in known if counts[n.book_path] > 1}
 
 
 def _key(title: str, author: str | None) -> tuple[str, str]:

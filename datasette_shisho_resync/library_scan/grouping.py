@@ -6,9 +6,10 @@ Source: spec 9.3. Differs from Shisho: a folder with several main files of one t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
-from ..model import SeriesEntry
+from ..model import Identifier, ParsedFile, SeriesEntry, folded
 from ..normalize.titles import organized_folder_name, without_extension, without_part_number
 
 
@@ -47,6 +48,39 @@ def part_keys(titles: Mapping[str, str | None]) -> Mapping[str, str]:
         if len(names) > 1:
             book = without_part_number(without_extension(names[0]))
             parts.update(dict.fromkeys(names, book or without_extension(names[0])))
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumKey:
+    """What the tracks of one audiobook have in common; `album` and `author` as they are compared."""
+
+    album: str
+    author: str
+    series: tuple[SeriesEntry, ...] = ()
+    identifiers: tuple[Identifier, ...] = ()
+
+
+def album_parts(
+    files: Mapping[str, ParsedFile], known: Collection[tuple[str, str]] = ()
+) -> Mapping[str, str]:
+    """Return, of the M4B files of one folder, those that are the tracks of one book, whatever their titles.
+
+    Where the tracks don't count, or each file has identifiers or a number in a series of its own, the album
+    is no book. `known`: album and author of books of several files, which a single track joins.
+    Returns: file name -> album.
+    """
+    groups: dict[AlbumKey, dict[str, ParsedFile]] = {}
+    for name, parsed in files.items():
+        if parsed.album and parsed.track:
+            author = parsed.authors[0].name if parsed.authors else ""
+            key = AlbumKey(folded(parsed.album), folded(author), parsed.series, parsed.identifiers)
+            groups.setdefault(key, {})[name] = parsed
+    parts: dict[str, str] = {}
+    for key, group in groups.items():
+        tracks = {parsed.track for parsed in group.values()}
+        if (len(group) > 1 or (key.album, key.author) in known) and len(tracks) == len(group):
+            parts.update(dict.fromkeys(group, next(p.album for p in group.values() if p.album)))
     return parts
 
 

@@ -118,6 +118,8 @@ class Importer:
 
     def neighbours(self, folder: str) -> tuple[Neighbour, ...]:
         """Return the known main files of a folder (stored form)."""
+        if any(os.path.dirname(path) == folder for path in self._files):
+            self._insert_waiting()
         return neighbours(self.conn, self.library.id, folder)
 
     def has_file(self, path: str) -> bool:

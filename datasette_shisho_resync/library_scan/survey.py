@@ -5,6 +5,7 @@ Reads directories and rows; parses nothing and writes nothing.
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import time
@@ -180,9 +181,11 @@ def _units(folder: Folder, new: Sequence[FoundFile], grouping: Grouping) -> Iter
         return
     chunk: list[FoundFile] = []
     last = None
+    # Units of one size: a track left alone could not tell that it is one of many.
+    most = math.ceil(len(new) / math.ceil(len(new) / _MOST_FILES_A_UNIT))
     for file in sorted(new, key=lambda f: (sort_stem(f.name), f.file_type, f.name)):
         stem = sort_stem(file.name)
-        if len(chunk) >= _MOST_FILES_A_UNIT and stem != last:
+        if len(chunk) >= most and stem != last:
             yield ImportUnit(folder, tuple(chunk), is_split=True)
             chunk = []
         chunk.append(file)

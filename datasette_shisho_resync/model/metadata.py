@@ -151,7 +151,7 @@ class ParsedFile:
     A parser that finds a cover returns `load_cover`, called while the file is still open and only
     when the cover is wanted; the worker puts its result into `cover`.
     `name` is a file's display name where a source has one of its own (sidecars), `album` the title of
-    the whole where the file may be one of several parts.
+    the whole where the file may be one of several parts, and `track` its disc and number there.
     `warnings` are whole sentences about optional metadata that was broken and dropped.
     """
 
@@ -178,12 +178,13 @@ class ParsedFile:
     audiobook_codec: str | None = None
     cover: CoverImage | None = None
     album: str | None = None
+    track: tuple[int, int] | None = None
     load_cover: Callable[[], CoverImage | None] | None = None
     warnings: tuple[str, ...] = ()
 
 
 METADATA_NAMES: tuple[str, ...] = tuple(
-    f.name for f in fields(ParsedFile) if f.name not in ("source", "album", "load_cover", "warnings")
+    f.name for f in fields(ParsedFile) if f.name not in ("source", "album", "track", "load_cover", "warnings")
 )
 
 

@@ -87,6 +87,7 @@ def _parse_movie(reader: BoxReader, movie: Box) -> ParsedFile:
         audiobook_bitrate_bps=sound.bitrate_bps,
         audiobook_codec=sound.codec,
         album=clean(tags.text("©alb"), limits.max_scalar_bytes),
+        track=_track(tags),
         load_cover=partial(_load_cover, reader, cover) if cover else None,
         warnings=(*warnings, *tags.warnings),
     )
@@ -183,6 +184,11 @@ def _language(tags: Tags) -> str | None:
 def _abridged(tags: Tags) -> bool | None:
     word = (tags.text(_TONE + "abridged", _APPLE + "abridged") or "").strip().lower()
     return True if word in _YES else False if word in _NO else None
+
+
+def _track(tags: Tags) -> tuple[int, int] | None:
+    disc, number = (int(tags.text(key) or 0) for key in ("disk", "trkn"))
+    return (disc, number) if number > 0 else None
 
 
 def _first(found: Iterable[_Part | None]) -> _Part | None:

@@ -25,10 +25,13 @@ _TEXTS = frozenset(
         b"soar", b"soaa",
     )
 )  # fmt: skip
-_GENRE, _MOVEMENT = b"gnre", b"\xa9mvi"
+_GENRE = b"gnre"
+_MOVEMENT = b"\xa9mvi"
+_PLACES = (b"trkn", b"disk")
+_PLACE_BYTES = 6
 _LAST_GENRE = 192
 _SPARE_BYTES = 16
-_MutagenTags = Mapping[str, Sequence[bytes | str | int]]
+_MutagenTags = Mapping[str, Sequence[bytes | str | int | tuple[int, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def _items(movie: Box) -> Iterator[Box]:
     """Give the items that we want of the first list that is not empty."""
     lists = (box.children for path in _ITEM_LISTS for box in movie.all(*path) if box.children)
     for item in next(lists, ()):
-        if item.name in _TEXTS or item.name in (_FREEFORM, _GENRE, _MOVEMENT):
+        if item.name in _TEXTS or item.name in (_FREEFORM, _GENRE, _MOVEMENT, *_PLACES):
             yield item
 
 
@@ -103,7 +106,9 @@ def _data(reader: BoxReader, item: bytes, data: Box) -> bytes:
     content = reader.head(data, 2 * reader.limits.max_description_bytes + _SPARE_BYTES)
     (kind,) = unpack(">I", content)
     value = content[8:]
-    if item == _MOVEMENT:
+    if item in _PLACES and len(value) < _PLACE_BYTES:
+        raise DamagedBoxError
+    if item == _MOVEMENT or item in _PLACES:
         return _render(b"data", content)
     if item == _GENRE:
         number = int.from_bytes(value, "big")
@@ -131,7 +136,9 @@ def _read_with_mutagen(items: bytes) -> dict[str, tuple[str, ...]]:
     return values
 
 
-def _as_text(value: bytes | str | int) -> str:
+def _as_text(value: bytes | str | int | tuple[int, int]) -> str:
+    if isinstance(value, tuple):
+        return str(value[0])  # the number of a track or disc, without how many there are
     return value.decode() if isinstance(value, bytes) else str(value)
 
 

@@ -93,7 +93,10 @@ def file_layers(
         layers.extend(_enriched_layer(layer, circumstances, shown_path) for layer in reading.enriched)
     layers.extend(_cover_layers(reading, parsed, stored_cover, circumstances, shown_path))
     if circumstances.sidecars_count:
-        layers.extend(sidecar_layer(reading.sidecar, seen_sidecars, _FILE_NAMES))
+        layers.extend(
+            _with_page(layer, reading, stored_cover, circumstances)
+            for layer in sidecar_layer(reading.sidecar, seen_sidecars, _FILE_NAMES)
+        )
     return tuple(layers)
 
 
@@ -124,6 +127,17 @@ def sidecar_layer(
         return ()
     is_echo = (sidecar.path, sidecar.sha256) in seen
     return (Layer(SIDECAR, _SidecarValues(sidecar, names), sidecar.path, is_echo),)
+
+
+def _with_page(layer: Layer, reading: FileReading, stored: Stored, circumstances: Circumstances) -> Layer:
+    """Let a sidecar's `cover_page` speak where it is another than that of the cover there is."""
+    wanted = reading.sidecar.parsed.cover if reading.sidecar and reading.sidecar.parsed else None
+    there = stored.raw.get("page") if isinstance(stored.raw, Mapping) else None
+    if circumstances.importing and reading.parsed and reading.parsed.cover:
+        there = reading.parsed.cover.page
+    if layer.echo or wanted is None or wanted.page == there or not _is_cover(wanted, circumstances):
+        return layer
+    return replace(layer, values={**layer.values, "cover": wanted})
 
 
 class _SidecarValues(Mapping[str, Value]):

@@ -91,12 +91,18 @@ def _with_companions(
     extensions: Extensions,
 ) -> FileReading:
     warnings: list[str] = []
+    load_page = parsed.load_page
     image, image_name = _image_beside(folder, request, warnings.append)
     is_kept = image is not None and request.cover_if_changed and is_unchanged(stat, request.known)
     if request.with_cover and not is_kept:
         parsed = _with_cover(parsed, request, warnings.append)
     else:
         parsed = replace(parsed, cover=None, load_cover=None)
+    parsed = replace(parsed, load_page=None)
+    sidecar = _sidecar(request.sidecar_path, folder, request, warnings.append)
+    if sidecar and sidecar.parsed and request.with_cover and load_page is not None:
+        cover = _page_of(sidecar.path, sidecar.parsed.cover_page, load_page, request, warnings.append)
+        sidecar = replace(sidecar, parsed=replace(sidecar.parsed, cover=cover))
     return FileReading(
         request.path,
         FileStatus.OK,
@@ -105,7 +111,7 @@ def _with_companions(
         enriched=_enriched(parsed, request, extensions, warnings.append),
         image=image,
         image_name=image_name,
-        sidecar=_sidecar(request.sidecar_path, folder, request, warnings.append),
+        sidecar=sidecar,
         book_sidecar=_sidecar(request.book_sidecar_path, folder, request, warnings.append),
         warnings=tuple(warnings),
     )
@@ -137,6 +143,23 @@ def _with_cover(parsed: ParsedFile, request: ReadRequest, warn: Warn) -> ParsedF
         warn(f"{shown(request.path)}: the cover was left out: {explained(error, request.limits)}.")
         cover = None
     return replace(parsed, cover=cover, load_cover=None)
+
+
+def _page_of(
+    path: str,
+    page: int | None,
+    load_page: Callable[[int], CoverImage | None],
+    request: ReadRequest,
+    warn: Warn,
+) -> CoverImage | None:
+    """Return the page that a sidecar wants for the cover."""
+    if page is None:
+        return None
+    try:
+        return load_page(page)
+    except (Exception, SystemExit) as error:
+        warn(f"{shown(path)}: cover_page was left out: {explained(error, request.limits)}.")
+        return None
 
 
 def _enriched(

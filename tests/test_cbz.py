@@ -95,7 +95,7 @@ COMPLETE = """
 
 def test_reads_every_element_of_comicinfo() -> None:
     found = with_info(COMPLETE, pages=2)
-    assert replace(found, load_cover=None) == ParsedFile(
+    assert replace(found, load_cover=None, load_page=None) == ParsedFile(
         source="cbz_metadata",
         title="The Long Way",
         description="One bold story & more",

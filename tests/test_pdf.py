@@ -81,7 +81,7 @@ def test_reads_the_document_information() -> None:
             pages=5,
         )
     )
-    assert replace(found, load_cover=None) == ParsedFile(
+    assert replace(found, load_cover=None, load_page=None) == ParsedFile(
         source="pdf_metadata",
         title="The Title",
         description="About things",

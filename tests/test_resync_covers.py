@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from builders.cbz import build_cbz
 from builders.images import jpeg, png
+from builders.pdf import add_image, written
 from library import Library, changed, epub, kept
+from pypdf import PdfWriter
 
 from datasette_shisho_resync.model import Mode, Reason
 
@@ -138,3 +141,92 @@ def test_a_book_with_a_cover_is_reviewed_when_its_criteria_are_met(book: Library
     assert book.file()["reviewed"] == 1
     book.undo(run.run_id)
     assert book.file()["reviewed"] == 0
+
+
+def paged(kind: str, colors: tuple[str, ...]) -> bytes:
+    """A comic or a PDF with one picture a page."""
+    pages = [jpeg(40, 60, color) for color in colors]
+    if kind == "cbz":
+        return build_cbz(pages={f"{number}.jpg": page for number, page in enumerate(pages)})
+    writer = PdfWriter()
+    for page in pages:
+        add_image(writer, writer.add_blank_page(40, 60), page)
+    return written(writer)
+
+
+@pytest.mark.parametrize("kind", ["cbz", "pdf"])
+def test_a_page_that_a_sidecar_names_is_the_cover(library: Library, kind: str) -> None:
+    library.add_file(library.add_book(), f"a.{kind}", paged(kind, ("red", "blue")))
+    library.scan()
+    assert library.sidecar(library.file_sidecar())["cover_page"] == 0
+    library.edit_sidecar(library.file_sidecar(), cover_page=1)
+    outcome = library.scan()
+    assert changed(outcome)["cover"].new_source == "sidecar"
+    file = library.file()
+    assert (image(library), file["cover_source"], file["cover_page"]) == (jpeg(40, 60, "blue"), "sidecar", 1)
+    assert library.sidecar(library.file_sidecar())["cover_page"] == 1
+    assert not library.scan().changed
+    library.rewrite(1, paged(kind, ("green", "yellow")))
+    assert "cover" not in changed(library.scan())
+    library.refresh()
+    assert (image(library), library.file()["cover_page"]) == (jpeg(40, 60, "green"), 0)
+
+
+def test_undo_brings_back_the_page_before_the_sidecars(library: Library) -> None:
+    library.add_file(library.add_book(), "a.cbz", paged("cbz", ("red", "blue")))
+    library.scan()
+    before = library.content()
+    library.edit_sidecar(library.file_sidecar(), cover_page=1)
+    library.undo(library.scan().run_id)
+    assert library.content() == before
+    assert image(library) == jpeg(40, 60, "red")
+
+
+@pytest.mark.parametrize(
+    ("page", "reason"), [(7, "has no page 7"), (-1, "is no number"), ("1", "is no number")]
+)
+def test_a_page_that_is_not_there_is_a_warning(library: Library, page: object, reason: str) -> None:
+    library.add_file(library.add_book(), "a.cbz", paged("cbz", ("red", "blue")))
+    library.scan()
+    library.edit_sidecar(library.file_sidecar(), cover_page=page)
+    outcome = library.scan()
+    assert "cover" not in changed(outcome)
+    assert any("cover_page" in w and reason in w for w in outcome.warnings)
+
+
+def test_the_page_of_the_cover_that_there_is_makes_no_sidecar_its_source(library: Library) -> None:
+    file_id = library.add_file(library.add_book(), "a.cbz", paged("cbz", ("red", "blue")))
+    library.file_sidecar(file_id).write_text('{"version": 1, "cover_page": 0}')
+    library.scan()
+    assert library.file()["cover_source"] == "cbz_metadata"
+
+
+@pytest.mark.parametrize(("page", "color", "source"), [(0, "red", "cbz_metadata"), (1, "blue", "sidecar")])
+def test_a_new_comic_has_the_page_that_its_sidecar_names(
+    library: Library, page: int, color: str, source: str
+) -> None:
+    folder = library.root / "Saga"
+    folder.mkdir()
+    library.write(folder / "a.cbz", paged("cbz", ("red", "blue")))
+    (folder / "a.cbz.metadata.json").write_text(f'{{"version": 1, "cover_page": {page}}}')
+    library.scan_all()
+    assert (image(library), library.file()["cover_source"]) == (jpeg(40, 60, color), source)
+
+
+def test_a_cover_that_a_person_chose_stays_whatever_page_a_sidecar_names(library: Library) -> None:
+    library.add_file(library.add_book(), "a.cbz", paged("cbz", ("red", "blue")))
+    library.scan()
+    library.edit("files", cover_source="manual")
+    library.edit_sidecar(library.file_sidecar(), cover_page=1)
+    assert "cover" in kept(library.scan())
+    assert image(library) == jpeg(40, 60, "red")
+
+
+def test_the_image_beside_a_new_comic_counts_for_the_page_that_its_cover_is(library: Library) -> None:
+    folder = library.root / "Saga"
+    folder.mkdir()
+    library.write(folder / "a.cbz", paged("cbz", ("red", "blue")))
+    (folder / "a.cbz.metadata.json").write_text('{"version": 1, "cover_page": 0}')  # as Shisho leaves both
+    (folder / "a.cbz.cover.jpg").write_bytes(jpeg(39, 60, "red"))
+    library.scan_all()
+    assert (image(library), library.file()["cover_source"]) == (jpeg(39, 60, "red"), "existing_cover")

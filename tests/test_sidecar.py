@@ -103,6 +103,7 @@ def test_all_keys_of_a_file_are_read() -> None:
         chapters=(Chapter("1", start_page=0, children=(Chapter("1.1"),)),),
         language="en",
         abridged=False,
+        cover_page=2,
     )
 
 
@@ -428,6 +429,7 @@ def test_reading_a_file_sidecar_gives_what_was_written(file: FileSidecar) -> Non
         chapters=file.chapters,
         language=file.language,
         abridged=file.abridged,
+        cover_page=file.cover_page,
     )
 
 

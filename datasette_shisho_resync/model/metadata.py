@@ -149,7 +149,8 @@ class ParsedFile:
     """What one source says. Values are normalised (see `normalize`); absent ones stay None or empty.
 
     A parser that finds a cover returns `load_cover`, called while the file is still open and only
-    when the cover is wanted; the worker puts its result into `cover`.
+    when the cover is wanted; the worker puts its result into `cover`. `load_page` does the same with any
+    page of a format that has pages, for a sidecar that names one (`cover_page`, 0-based).
     `name` is a file's display name where a source has one of its own (sidecars), `album` the title of
     the whole where the file may be one of several parts, and `track` its disc and number there.
     `warnings` are whole sentences about optional metadata that was broken and dropped.
@@ -179,12 +180,16 @@ class ParsedFile:
     cover: CoverImage | None = None
     album: str | None = None
     track: tuple[int, int] | None = None
+    cover_page: int | None = None
     load_cover: Callable[[], CoverImage | None] | None = None
+    load_page: Callable[[int], CoverImage | None] | None = None
     warnings: tuple[str, ...] = ()
 
 
 METADATA_NAMES: tuple[str, ...] = tuple(
-    f.name for f in fields(ParsedFile) if f.name not in ("source", "album", "track", "load_cover", "warnings")
+    f.name
+    for f in fields(ParsedFile)
+    if f.name not in ("source", "album", "track", "cover_page", "load_cover", "load_page", "warnings")
 )
 
 

@@ -28,6 +28,7 @@ SIDECAR_FIELDS = (
     "abridged",
 )  # fmt: skip
 _MAX_ITEMS = 300_000  # an ordinary sidecar has hundreds, one with 20,000 chapters 80,000
+_LAST_PAGE = 2**31 - 1
 _MAX_DIGITS = 20  # of a whole number; more than any column holds
 
 _Identity = tuple[object, ...]
@@ -146,7 +147,11 @@ def _parsed(content: Mapping[str, Any], limits: Limits, names: Collection[str]) 
             warnings.append(f"In the sidecar, {error}; it was left out.")
     if "chapters" in values:
         values["chapters"] = _without_repeats(values["chapters"])
-    return ParsedFile(SIDECAR, **values, warnings=tuple(warnings))
+    page = content.get("cover_page")
+    is_page = type(page) is int and 0 <= page <= _LAST_PAGE
+    if page is not None and not is_page:
+        warnings.append("In the sidecar, cover_page is no number of a page; it was left out.")
+    return ParsedFile(SIDECAR, **values, cover_page=page if is_page else None, warnings=tuple(warnings))
 
 
 def _without_repeats(chapters: tuple[Chapter, ...]) -> tuple[Chapter, ...]:

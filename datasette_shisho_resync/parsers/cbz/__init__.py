@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, TypeVar
 
-from ...errors import LimitExceeded, MediaError
+from ...errors import LimitExceeded, MediaError, UnreadableFile
 from ...model import Author, Chapter, CoverImage, Identifier, Limits, ParsedFile, SeriesEntry
 from ...normalize.dates import comic_date
 from ...normalize.identifiers import identifier
@@ -71,6 +71,7 @@ def parse_cbz(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
         chapters=_chapters(pages, info, name, limits),
         page_count=len(pages) or None,
         load_cover=partial(_load_cover, archive, pages, covers, name, limits) if covers else None,
+        load_page=lambda page: _load_page(archive, pages, page, name, limits),
         warnings=info.warnings,
     )
 
@@ -162,7 +163,14 @@ def _load_cover(
     errors: list[MediaError] = []
     for page in covers:
         try:
-            return read_cover(archive.read(pages[page], limits.max_cover_bytes), name, limits, page=page)
+            return _load_page(archive, pages, page, name, limits)
         except MediaError as error:
             errors.append(error)
     raise errors[0]
+
+
+def _load_page(archive: Archive, pages: tuple[str, ...], page: int, name: str, limits: Limits) -> CoverImage:
+    """Raises: MediaError."""
+    if page >= len(pages):
+        raise UnreadableFile(name, f"has no page {page}")
+    return read_cover(archive.read(pages[page], limits.max_cover_bytes), name, limits, page=page)

@@ -1,10 +1,10 @@
-"""The cover of a PDF: the largest picture on page 1, else page 1 itself as a picture."""
+"""The cover of a PDF: the largest picture on its page, else that page itself as a picture."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 from pypdf.generic import ArrayObject, DictionaryObject, NumberObject, StreamObject
 
-from ...errors import LimitExceeded, MediaError
+from ...errors import LimitExceeded, MediaError, UnreadableFile
 from ...model import CoverImage, Limits
 from ..apart import apart
 from ..image import read_cover
@@ -27,36 +27,41 @@ _MAX_PAGE_OBJECTS = 500
 _MAX_ANCESTORS = 100
 
 
-def load_cover(file: BinaryIO, page: object, name: str, limits: Limits) -> CoverImage | None:
-    """Return the cover; None when page 1 holds no picture and nothing can render it.
+def load_cover(
+    file: BinaryIO, pages: Sequence[object], number: int, name: str, limits: Limits
+) -> CoverImage | None:
+    """Return a page (0-based) as a cover; None when it holds no picture and nothing can render it.
 
     Raises: UnreadableFile, LimitExceeded.
     Source: spec 3.8, 4.4.
     """
+    if number >= len(pages):
+        raise UnreadableFile(name, f"has no page {number}")
+    page = pages[number]
     with suppress(MediaError), pdf_faults(name):
         picture = _largest_picture(page, name, limits)
         if picture is not None and _last_filter(picture) == entry(picture, "/Filter") == "/DCTDecode":
-            return read_cover(picture.get_data(), name, limits, page=0)
+            return read_cover(picture.get_data(), name, limits, page=number)
     _renderer()  # loaded once, and not by every child
     Image.preinit()
-    return apart(partial(_drawn, file, page, name, limits), file, name, limits)
+    return apart(partial(_drawn, file, page, number, name, limits), file, name, limits)
 
 
-def _drawn(file: BinaryIO, page: object, name: str, limits: Limits) -> CoverImage | None:
+def _drawn(file: BinaryIO, page: object, number: int, name: str, limits: Limits) -> CoverImage | None:
     """Do the same by decoding the picture, or rendering the page."""
     fault: MediaError | None = None
     try:
         with pdf_faults(name):
             picture = _largest_picture(page, name, limits)
             if picture is not None:
-                return read_cover(_as_file(picture, name, limits), name, limits, page=0)
+                return read_cover(_as_file(picture, name, limits), name, limits, page=number)
     except MediaError as error:
         fault = error
     except MemoryError:  # rendering takes less: it makes a picture smaller before it is whole
         fault = None
     with pdf_faults(name):
-        if data := _rendered(file, limits):
-            return read_cover(data, name, limits, page=0)
+        if data := _rendered(file, number, limits):
+            return read_cover(data, name, limits, page=number)
     if fault:
         raise fault
     return None
@@ -136,13 +141,13 @@ def _inherited(page: object, key: str) -> object:
     return None
 
 
-def _rendered(file: BinaryIO, limits: Limits) -> bytes | None:
-    """Draw page 1 as Shisho does; None when nothing can."""
+def _rendered(file: BinaryIO, number: int, limits: Limits) -> bytes | None:
+    """Draw a page as Shisho does; None when nothing can."""
     pypdfium2 = _renderer()
     if pypdfium2 is None:
         return None
     with pypdfium2.PdfDocument(file) as document:
-        page = document[0]
+        page = document[number]
         width, height = page.get_size()
         scale = _scale(width, height, min(_MAX_RENDER_PIXELS, limits.max_cover_pixels))
         return _as_jpeg(page.render(scale=scale).to_pil())

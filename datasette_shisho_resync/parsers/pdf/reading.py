@@ -52,7 +52,8 @@ def read_pdf(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
         language=language_tag(language),
         chapters=chapters,
         page_count=len(pages) or None,
-        load_cover=partial(load_cover, file, pages[0], name, limits) if pages else None,
+        load_cover=partial(load_cover, file, pages, 0, name, limits) if pages else None,
+        load_page=lambda page: load_cover(file, pages, page, name, limits),
         warnings=tuple(warnings),
     )
 

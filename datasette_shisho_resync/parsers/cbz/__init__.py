@@ -5,6 +5,7 @@ Knows nothing of zip records and XML (`..archive`, `..xml`), nor of titles and s
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, TypeVar
@@ -42,6 +43,7 @@ _ROLES = (
 )
 _FIRST_YEAR = 1800
 _WEB_SCHEMES = ("http://", "https://")
+_BETWEEN_ADDRESSES = re.compile(r"\s+|[,;](?=https?://)", re.IGNORECASE)
 _Entry = TypeVar("_Entry")
 
 
@@ -137,10 +139,10 @@ def _numbered_by_volume(series: str, info: ComicInfo) -> SeriesEntry:
 
 
 def _web_address(web: str) -> str:
-    """Return the first web address; ComicInfo 2.1 allows several, with blanks between them."""
+    """Return the first web address; ComicInfo 2.1 allows several with blanks, some write commas, between."""
     # Differs from Shisho: it keeps all of them as one address.
-    addresses = (part for part in web.split() if part.lower().startswith(_WEB_SCHEMES))
-    return next(addresses, web)
+    addresses = (part for part in _BETWEEN_ADDRESSES.split(web) if part.lower().startswith(_WEB_SCHEMES))
+    return next(addresses, web).rstrip(",;")
 
 
 def _identifiers(gtin: str, limits: Limits) -> tuple[Identifier, ...]:

@@ -573,3 +573,22 @@ def test_no_damage_lets_another_error_out() -> None:
 def test_a_track_has_its_place_on_its_disc(number: bytes, disc: bytes, track: tuple[int, int] | None) -> None:
     parsed = parse(build_m4b(title="T", extra_ilst=item("trkn", number, kind=0) + item("disk", disc, kind=0)))
     assert (parsed.title, parsed.track) == ("T", track)
+
+
+@pytest.mark.parametrize(
+    ("grouping", "series"),
+    [
+        ("Mistborn #4; Cosmere #16", (("Mistborn", 4.0), ("Cosmere", 16.0))),
+        ("Mistborn #4, Cosmere #16.5", (("Mistborn", 4.0), ("Cosmere", 16.5))),
+        ("Mistborn #4; Cosmere", (("Mistborn", 4.0), ("Cosmere", None))),
+        ("Me, Myself & I, Book 2", (("Me, Myself & I", 2.0),)),
+        ("Wars #1-3", (("Wars", 1.0),)),
+        ("Mystery; Thriller", ()),
+        ("; ;", ()),
+    ],
+)
+def test_a_grouping_may_name_several_series(
+    grouping: str, series: tuple[tuple[str, float | None], ...]
+) -> None:
+    found = parse(build_m4b(title="T", grouping=grouping)).series
+    assert tuple((entry.name, entry.number) for entry in found) == series

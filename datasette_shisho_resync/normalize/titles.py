@@ -42,6 +42,8 @@ _GROUPINGS = tuple(
     )
 )
 
+_BETWEEN_GROUPINGS = re.compile(r";|(?<=[0-9]),(?=[^#;]*#)")
+
 _PART = re.compile(
     rf"[\s,:._-]*[(\[]?{_WORD_START}(?P<mark>part|pt|disc|disk|cd|track|chapter|teil|kapitel)?[\s._#-]*"
     r"(?P<number>\d+)(?P<total>\s*(?:of|/)\s*\d+)?[)\]]?\s*$",
@@ -93,6 +95,17 @@ def series_from_title(title: str) -> SeriesEntry | None:
         return None
     name = title[: match.start()].rstrip()
     return SeriesEntry(name, *numbers, VOLUME if match[1] == "v" else CHAPTER) if name else None
+
+
+def m4b_groupings(text: str) -> tuple[SeriesEntry, ...]:
+    """Read all series of a grouping, such as `Mistborn #4; Cosmere #16`, as Audiobookshelf writes them."""
+    if len(text) > _MAX_LENGTH:
+        return ()
+    parts = [part for part in _BETWEEN_GROUPINGS.split(text) if part.strip()]
+    found = [m4b_grouping(part) for part in parts]
+    if not any(found):
+        return ()
+    return tuple(entry or SeriesEntry(part.strip()) for part, entry in zip(parts, found, strict=True))
 
 
 def m4b_grouping(text: str) -> SeriesEntry | None:

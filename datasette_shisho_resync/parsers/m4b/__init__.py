@@ -20,7 +20,7 @@ from ...normalize.language import language_tag
 from ...normalize.names import split_names
 from ...normalize.numbers import parse_number_range
 from ...normalize.text import clean, html_to_text
-from ...normalize.titles import m4b_grouping
+from ...normalize.titles import m4b_groupings
 from ...sources import M4B
 from ..image import read_cover
 from .audio import Encoding, duration_seconds, encoding, sound_track
@@ -152,8 +152,8 @@ def _series(reader: BoxReader, tags: Tags) -> tuple[SeriesEntry, ...]:
             return entries
     if entries := _entries(tags.texts("©mvn")[:1], tags.texts("©mvi"), reader.limits):
         return entries
-    entry = m4b_grouping(tags.text("©grp") or "")
-    return (entry,) if entry else ()
+    # Differs from Shisho: a grouping may name several series.
+    return m4b_groupings(tags.text("©grp") or "")
 
 
 def _entries(names: tuple[str, ...], parts: tuple[str, ...], limits: Limits) -> tuple[SeriesEntry, ...]:

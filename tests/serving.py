@@ -1,9 +1,10 @@
-"""A real `datasette serve` in a process of its own, and one kept connection to it."""
+"""A real `datasette serve` or `shisho demo` in a process of its own, and one kept connection to it."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -54,6 +55,23 @@ def serving(
         finally:
             server.terminate()
             server.wait(10)
+
+
+@contextmanager
+def serving_demo(folder: Path, python: str | Path = sys.executable) -> Iterator[dict[str, Any]]:
+    """Serve the sample library, made first if need be; yields what `demo --json` says of the server."""
+    command = [str(python), "-m", "datasette", "shisho", "demo", str(folder), "--port", "0", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    text = ""
+    while not text.rstrip().endswith("}"):
+        line = process.stdout.readline()
+        assert line, text
+        text += line
+    yield json.loads(text)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    process.stdout.close()
 
 
 def _free_port() -> int:

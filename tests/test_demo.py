@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
-import signal
 import sqlite3
 import subprocess
-import sys
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -23,6 +20,7 @@ from datasette.cli import cli
 from ebooklib import epub
 from mutagen.mp4 import MP4
 from PIL import Image
+from serving import serving_demo
 
 from datasette_shisho_resync.demo import BROKEN, DATABASE, DemoFolder
 from datasette_shisho_resync.demo.shelf import TIME_MACHINE, path_of, shelf
@@ -296,18 +294,8 @@ def test_what_is_no_sample_library_is_not_removed(tmp_path: Path) -> None:
 @pytest.fixture
 def server(demo: Path) -> Iterator[dict[str, Any]]:
     """What `demo --json` says of the server that it started."""
-    command = [sys.executable, "-m", "datasette", "shisho", "demo", str(demo), "--port", "0", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
-    assert process.stdout is not None
-    text = ""
-    while not text.rstrip().endswith("}"):
-        line = process.stdout.readline()
-        assert line, text
-        text += line
-    yield json.loads(text)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
-    process.stdout.close()
+    with serving_demo(demo) as told:
+        yield told
 
 
 def test_the_link_signs_in(server: dict[str, Any]) -> None:

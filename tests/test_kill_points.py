@@ -38,8 +38,17 @@ class Killer:
             env={**os.environ, "PYTHONPATH": path},
         )
 
-    def do(self, library: Library, action: str, number: int, kill_before: int | None) -> dict[str, Any]:
-        order = {"database": library.path, "action": action, "number": number, "kill_before": kill_before}
+    def do(
+        self,
+        library: Library,
+        action: str,
+        number: int,
+        kill_before: int | None = None,
+        *,
+        is_traced: bool = True,
+    ) -> dict[str, Any]:
+        order = {"database": library.path, "action": action, "number": number}
+        order |= {"kill_before": kill_before, "is_traced": is_traced}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -194,7 +203,7 @@ def test_what_is_killed_at_any_step_is_as_before_or_as_after_and_finished_by_the
         for name, data in found.companions.items():
             assert data in (before.companions.get(name), after.companions.get(name)), f"{where}: {name}"
         book.conn.close()
-        again = killer.do(book, action, number, None)
+        again = killer.do(book, action, number, is_traced=False)
         assert again["refusal"] is None or found.rows == after.rows, where
         finished = State.of(book)
         wrong = {name for name, _ in finished.companions.items() ^ after.companions.items()}

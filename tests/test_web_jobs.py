@@ -32,7 +32,8 @@ def shelf(library: Library) -> Library:
 
 @pytest.fixture
 def client(shelf: Library) -> Client:
-    return Client(served(shelf))
+    """Root's client; the process of each job starts one more."""
+    return Client(served(shelf, {"workers": 1}))
 
 
 async def start(client: Client, query: str = "", actor: Any = ROOT, table: str = "books", **body: Any) -> Any:

@@ -6,15 +6,61 @@ from collections.abc import Mapping
 from typing import Any
 
 from datasette.app import Datasette
+from datasette.plugins import pm
+from jinja2.bccache import Bucket, BytecodeCache
 from library import Library
 
+from datasette_shisho_resync.hooks import default_extensions, load_extensions
+from datasette_shisho_resync.model import Limits
 from datasette_shisho_resync.settings import PLUGIN
 from datasette_shisho_resync.site import TEMPLATES
+from datasette_shisho_resync.web.state import started_state, state_of
 
 ROOT = {"id": "root"}
 EDITOR = {"id": "ed"}
 JSON = {"Accept": "application/json"}
 GRANTS = {"resync-row": {"id": ["ed", "blind"]}, "update-row": {"id": ["ed", "blind", "upd"]}}
+
+
+class _Compiled(BytecodeCache):
+    """Templates that were compiled once, for every Datasette of the tests."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
+
+
+class Served(Datasette):
+    """A Datasette that reads with the worker processes of all tests, unless it needs others."""
+
+    def __init__(self, library: Library, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.root_enabled = True
+        self._lent = library.pool
+        self._jinja_env.bytecode_cache = _COMPILED
+
+    async def invoke_startup(self) -> None:
+        if self._startup_invoked:
+            return
+        await super().invoke_startup()
+        state = state_of(self)
+        if state.settings.limits == Limits() and load_extensions(pm) == default_extensions():
+            state._pool = self._lent
+
+    async def invoke_shutdown(self) -> None:
+        state = started_state(self)
+        if state is not None and state._pool is self._lent:
+            state._pool = None
+        await super().invoke_shutdown()
 
 
 def served(
@@ -29,9 +75,7 @@ def served(
     """Return a Datasette with this library; `ed` may resync, `upd` only update, root everything."""
     config = {"plugins": {PLUGIN: dict(settings or {})}, "permissions": dict(permissions or {})}
     files, immutables = ([], [library.path]) if immutable else ([library.path], [])
-    ds = Datasette(files, immutables=immutables, config=config, **options)
-    ds.root_enabled = True
-    return ds
+    return Served(library, files, immutables=immutables, config=config, **options)
 
 
 class Client:
@@ -89,9 +133,7 @@ def looked_at(
         "permissions": dict(permissions or {}),
         "databases": {"library": {"tables": dict(tables or {}), **(database or {})}},
     }
-    ds = Datasette([library.path], config=config, metadata=metadata, template_dir=template_dir)
-    ds.root_enabled = True
-    return ds
+    return Served(library, [library.path], config=config, metadata=metadata, template_dir=template_dir)
 
 
 async def page(ds: Datasette, path: str, actor: Mapping[str, Any] | None = ROOT) -> str:

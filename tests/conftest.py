@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 from library import book as book
@@ -13,6 +15,9 @@ settings.register_profile(
 )
 settings.register_profile("fuzz", settings.get_profile("default"), derandomize=False, max_examples=3000)
 settings.load_profile("default")
+
+# Set in many containers: each worker, job and server of the tests would compile the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

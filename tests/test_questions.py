@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -194,11 +195,11 @@ async def test_every_question_reads_just_the_tables_that_it_names(shelf: Library
         def note(
             action: int, table: str | None, column: Any, database: Any, trigger: Any, read: set[str] = read
         ) -> int:
-            if action == sqlite3.SQLITE_READ and table and table != "json_each":
+            if action == sqlite3.SQLITE_READ and table and table not in {"json_each", "sqlite_master"}:
                 read.add(table)
             return sqlite3.SQLITE_OK
 
-        shelf.conn.set_authorizer(note)
-        shelf.conn.execute(question.sql).fetchall()
-        shelf.conn.set_authorizer(None)
+        with closing(sqlite3.connect(shelf.path)) as conn:  # Python 3.10 can't take an authorizer away
+            conn.set_authorizer(note)
+            conn.execute(question.sql).fetchall()
         assert read == question.tables, question.name

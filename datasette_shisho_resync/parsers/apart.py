@@ -37,8 +37,8 @@ def apart(work: Callable[[], T], file: BinaryIO, name: str, limits: Limits) -> T
         with os.fdopen(receiving, "rb") as pipe:
             answer = pipe.read()
         _, status = os.waitpid(child, 0)
-    if not answer or os.WIFSIGNALED(status):
-        raise _ended(os.WTERMSIG(status), name, limits)
+    if status != 0:
+        raise _ended(os.WTERMSIG(status), name, limits)  # 0 when it came to an end by itself
     result: T | MediaError = pickle.loads(answer)
     if isinstance(result, MediaError):
         raise result
@@ -59,6 +59,7 @@ def _kept_position(file: BinaryIO) -> Iterator[None]:
 
 
 def _serve(work: Callable[[], Any], sending: int, name: str, limits: Limits) -> NoReturn:
+    status = os.EX_SOFTWARE  # as long as the answer is not whole
     try:
         _confine(limits)
         try:
@@ -69,8 +70,9 @@ def _serve(work: Callable[[], Any], sending: int, name: str, limits: Limits) -> 
             result = _too_large(name, limits)
         with os.fdopen(sending, "wb") as pipe:
             pickle.dump(result, pipe, pickle.HIGHEST_PROTOCOL)
+        status = os.EX_OK
     finally:
-        os._exit(0)
+        os._exit(status)
 
 
 def _confine(limits: Limits) -> None:

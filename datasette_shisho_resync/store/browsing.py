@@ -116,15 +116,15 @@ def _source_columns(schema: LibrarySchema, fields: Iterable[Field]) -> list[str]
 
 
 def _selected_sources(schema: LibrarySchema, fields: Iterable[Field]) -> str:
-    """Return the source columns of a level, each null where there is no value."""
-    parts = []
-    for field in fields:
-        if not field.source_column or field not in schema.fields:
-            continue
-        source = field.source_column
-        guard = f"case when {field.column} is not null then {source} end" if field.column else source
-        parts.append(f", {guard} as {source}")
-    return "".join(parts)
+    """Return the source columns of a level, to follow other columns."""
+    return "".join(f", {present_source(f)}" for f in fields if f.source_column and f in schema.fields)
+
+
+def present_source(field: Field) -> str:
+    """Return a field's source column, null where there is no value."""
+    if field.column is None:
+        return str(field.source_column)
+    return f"case when {field.column} is not null then {field.source_column} end as {field.source_column}"
 
 
 def _books_sql(schema: LibrarySchema) -> str:

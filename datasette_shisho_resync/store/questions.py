@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..fields import BOOK_FIELDS, FILE_FIELDS, Field, Kind
 from ..sources import MANUAL
+from .browsing import present_source
 from .schema import LibrarySchema
 
 
@@ -123,7 +124,7 @@ def _fields_by_source(schema: LibrarySchema) -> Question:
     levels = list(_levels(schema))
     groups = ",\n".join(
         f"{table}_groups as (\n"
-        f"  select {', '.join(_present(f) for f in fields)}, count(*) as n\n"
+        f"  select {', '.join(present_source(f) for f in fields)}, count(*) as n\n"
         f"  from {table}\n"
         f"  group by {', '.join(str(number) for number in range(1, len(fields) + 1))}\n)"
         for table, fields in levels
@@ -150,13 +151,6 @@ order by 1, 2, 4 desc
 """.strip(),
         frozenset({"books", "files"}),
     )
-
-
-def _present(field: Field) -> str:
-    """Return a field's source column, null where the value is."""
-    if field.column is None:
-        return str(field.source_column)
-    return f"case when {field.column} is not null then {field.source_column} end as {field.source_column}"
 
 
 def _manual_values(schema: LibrarySchema) -> Question:

@@ -91,6 +91,11 @@ async def test_refresh_over_json_is_its_own_confirmation(client: Client, shelf: 
     assert shelf.book(3)["title"] == "Book 3"
 
 
+async def test_the_mode_of_a_single_row_is_no_filter_on_many(client: Client) -> None:
+    response = await client.get(f"{BOOKS}?mode=refresh", json=True)
+    assert (response.status_code, "Ask for the mode with _mode=" in response.json()["error"]) == (400, True)
+
+
 async def test_a_job_can_be_limited_to_fields(client: Client, shelf: Library) -> None:
     shelf.rewrite(1, epub("New", genres=["New"]))
     await run(client, "id=1", fields=["genres"])

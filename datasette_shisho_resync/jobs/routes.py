@@ -84,12 +84,19 @@ async def _selected(call: Call) -> Rows:
 
 async def _show_rows(call: Call) -> Response:
     found = await _selected(call)
-    wish = job_wish_from_mode(call.request.args.get(MODE))
+    wish = _wish_of_query(call.request)
     if call.is_json:
         visible = await visible_tables(call.datasette, call.actor, found.library.name)
         preview = await preview_job(found.library, call.actor, found.selection, wish, visible)
         return call.answer(preview_to_json(found.selection, wish, preview))
     return await _confirm(call, found, wish)
+
+
+def _wish_of_query(request: Request) -> JobWish:
+    """Raises BadRequest for the `mode` of a single row: here it would be a filter that selects nothing."""
+    if "mode" in request.args and MODE not in request.args:
+        raise BadRequest(f"Ask for the mode with {MODE}=: what does not begin with _ is a filter.")
+    return job_wish_from_mode(request.args.get(MODE))
 
 
 async def _confirm(

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -578,6 +582,44 @@ async def test_a_job_is_undone_as_a_whole(client: Client, shelf: Library) -> Non
     assert "Undo this job" not in (await client.get(f"{JOBS}/1")).text
     again = await client.ds.client.post(UNDO, actor=ROOT, json={})
     assert (again.status_code, again.json()["error"]) == (409, "Job 1 has nothing to undo.")
+
+
+async def test_of_two_who_undo_a_job_at_once_one_is_told_that_nothing_is_left(client: Client) -> None:
+    await run(client, "id__lt=4")
+    asked = (client.ds.client.post(UNDO, actor=ROOT, json={}) for _ in range(3))
+    answers = await asyncio.gather(*asked)
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409]
+
+
+async def test_a_job_in_memory_is_not_undone_in_a_file(
+    client: Client, shelf: Library, tmp_path: Path, monkeypatch: Any
+) -> None:
+    await run(client, "id__lt=4")
+    memory = client.ds.add_memory_database("memory")
+
+    def copy(conn: sqlite3.Connection) -> None:
+        with closing(sqlite3.connect(shelf.path)) as original:
+            original.backup(conn)
+
+    await memory.execute_write_fn(copy, transaction=False)
+    monkeypatch.chdir(tmp_path)
+    shelf.conn.execute("pragma wal_checkpoint(truncate)")
+    copied = shutil.copy(shelf.path, "None")
+    answer = await client.ds.client.post("/memory/-/resync/jobs/1/undo", actor=ROOT, json={})
+    assert (answer.status_code, "in a file" in answer.json()["error"]) == (409, True)
+    with closing(sqlite3.connect(copied)) as conn:
+        assert conn.execute("select count(*) from resync_runs where undone_by is not null").fetchone() == (0,)
+
+
+async def test_a_job_of_a_database_that_was_deleted_can_be_seen_and_stopped(crowd: Library) -> None:
+    client = Client(served(crowd))
+    await start(client)
+    os.unlink(crowd.path)
+    assert (await status(client, 1))["state"] == "running"
+    await client.ds.client.post(f"{JOBS}/1/cancel", actor=ROOT, json={})
+    process = client.ds._shisho_resync.jobs["library"]
+    assert await asyncio.to_thread(process.wait, 30)
+    assert (await status(client, 1))["state"] != "running"
 
 
 async def test_a_job_with_an_edit_since_is_not_undone_at_all(client: Client, shelf: Library) -> None:

@@ -31,11 +31,10 @@ async def start_job(
 ) -> int:
     """Return the id of the job when it runs. Raises Conflict, ReadOnlyDatabase, DatabaseBusy."""
     library.require_mutable()
-    if library.db.path is None:
-        raise Conflict(f"{library.name}: a job needs a database in a file.")
+    path = library.file
     libraries = await open_libraries(library, actor)
     order = JobOrder(
-        str(library.db.path),
+        path,
         library.name,
         library.settings,
         load_extensions(pm).as_references(),

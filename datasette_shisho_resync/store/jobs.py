@@ -12,7 +12,7 @@ from ..errors import UnknownRow
 from .schema import LibrarySchema
 from .times import now
 
-RUNNING = "running"
+RUNNING, INTERRUPTED = "running", "interrupted"
 _COUNTS = ("total", "done", "imported", "changed", "unchanged", "moved", "removed", "failed", "skipped")
 
 
@@ -93,7 +93,7 @@ def running_job(conn: sqlite3.Connection, schema: LibrarySchema) -> int | None:
 def interrupt_jobs(conn: sqlite3.Connection) -> None:
     """Mark the jobs that say they run; for whoever knows that none of them can."""
     conn.execute(
-        "update resync_jobs set state = 'interrupted', finished_at = ? where state = ?", (now(), RUNNING)
+        "update resync_jobs set state = ?, finished_at = ? where state = ?", (INTERRUPTED, now(), RUNNING)
     )
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import DatabaseBusy, FileRefused, ReadOnlyDatabase, StalePlan, UnknownRow
+from ..errors import Conflict, DatabaseBusy, FileRefused, ReadOnlyDatabase, ResyncError, StalePlan, UnknownRow
 from ..library_scan.alone import mark_dead_jobs
 from ..model import Brief, Outcome, Target
 from ..provenance import our_own_write
@@ -38,7 +38,7 @@ from ..resync.undoing import load_undo
 from ..settings import Settings
 from ..store.evidence import KnownBelow
 from ..store.history import Run, load_run
-from ..store.jobs import JobRecord, load_job, running_job
+from ..store.jobs import INTERRUPTED, JobRecord, load_job, running_job
 from ..store.pending import load_pending, remove_pending
 from ..store.schema import LibrarySchema, exact_text, open_library, translate
 from .state import WebState, started_state
@@ -67,6 +67,13 @@ class WebLibrary:
     @property
     def settings(self) -> Settings:
         return self.state.settings_for(self.name)
+
+    @property
+    def file(self) -> str:
+        """Raises Conflict for a database in memory."""
+        if self.db.path is None:
+            raise Conflict(f"{self.name}: a job needs a database in a file.")
+        return str(self.db.path)
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -129,10 +136,18 @@ class WebLibrary:
         """Return a job as it is now, if that can be told: else as its row says. Raises UnknownRow."""
         record = await self.read(_job_loader(job_id))
         if record.is_running:
-            with suppress(DatabaseBusy, ReadOnlyDatabase):
+            try:
                 await self.mark_dead_jobs()
+            except ResyncError:  # nothing can be written: the disk is full, or gone
+                return self._as_known(record)
             record = await self.read(_job_loader(job_id))
         return record
+
+    def _as_known(self, record: JobRecord) -> JobRecord:
+        """Return a job that says it runs, interrupted if it was ours and its process is no more."""
+        process = self.state.jobs.get(self.name)
+        is_dead = process is not None and process.job == record.id and not process.is_alive
+        return replace(record, state=INTERRUPTED) if is_dead else record
 
     async def check_undo(self, run_id: int) -> None:
         """Return if the run can be undone now. Raises Conflict, UndoConflict."""
@@ -268,7 +283,7 @@ class WebLibrary:
 
     def with_service(self, work: Callable[[Service], T]) -> T:
         """Run `work`, in a thread of ours, on a connection of its own."""
-        with closing(open_library(str(self.db.path))) as conn:
+        with closing(open_library(self.file)) as conn:
             return work(Service(conn, self.name, self.settings, self.state.pool))
 
 

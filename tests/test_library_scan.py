@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -746,6 +747,17 @@ def folders(library: Library) -> list[str]:
 def scan_folder(library: Library, folder: Path) -> ScanReport:
     options = ScanOptions((str(folder),))
     return scan_library(library.conn, "x", options, library.settings, library.pool, BY, lambda _: None)
+
+
+def test_a_shisho_library_whose_folder_is_not_here_is_not_imported_again(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    library.conn.execute("create table bun_migrations (id integer primary key)")
+    library.conn.execute("update library_paths set filepath = '/container/books'")
+    before = library.dump()
+    with pytest.raises(BadRequest, match=f"--path-map /container/books={re.escape(str(library.root))}"):
+        scan(library)
+    assert library.dump() == before
 
 
 def test_a_link_to_a_folder_of_the_library_is_that_folder(library: Library) -> None:

@@ -97,8 +97,20 @@ class Scan:
         covered = [
             (lib, old) for new in fresh for lib in libraries for old in lib.paths if self._covers(new, old)
         ]
+        if fresh:
+            self._require_a_folder(stored[0])
         if fresh or not self.library.id:
             self.service.transaction(lambda: self._add_paths(fresh, covered))
+
+    def _require_a_folder(self, asked: str) -> None:
+        """Raises BadRequest for a Shisho library of which no folder is here: a scan would import it again."""
+        paths = self.library.paths
+        if is_own_library(self.conn) or not paths or any(os.path.isdir(self._here(path)) for path in paths):
+            return
+        raise BadRequest(
+            f"The library {self.library.name!r} has the folder {shown(paths[0])}, which does not exist here. "
+            f"If that is {shown(asked)}, say so with path_map (--path-map {shown(paths[0])}={shown(asked)})."
+        )
 
     def _covers(self, new: str, old: str) -> bool:
         return holds(os.path.realpath(self._here(new)), os.path.realpath(self._here(old)))

@@ -33,7 +33,7 @@ def main() -> None:
         with page_of_root(browser, f"http://127.0.0.1:{port}", viewport=SCREEN) as page:
             _look_at(page)
         browser.close()
-    (demo / "serve.log").unlink()
+    (demo / "serve.log").unlink()  # else the folder stays
     subprocess.run([*command, "--remove"], check=True)
 
 

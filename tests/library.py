@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from builders.epub import build_epub
+from builders.images import jpeg
 
 from datasette_shisho_resync.errors import ResyncError
 from datasette_shisho_resync.hooks import default_extensions
@@ -282,6 +283,21 @@ def book(library: Library) -> Library:
     """A library with book 1, whose file 1 is an EPUB."""
     library.add_file(library.add_book(), "a.epub", epub())
     return library
+
+
+def add_three_books(library: Library) -> None:
+    """Add and scan a book with everything, a bare one, and one with two files."""
+    cover = jpeg(200, 300)
+    dune = epub(
+        "Dune", ["Frank Herbert"], genres=["SF"], series="Dune", number=1, cover=cover, description="Sand."
+    )
+    library.add_file(library.add_book("Dune"), "dune.epub", dune)
+    library.add_file(library.add_book("Bare"), "bare.epub", epub("Bare", []))
+    emma = library.add_book("Emma")
+    library.add_file(emma, "a.epub", epub("Emma", ["Jane Austen"], description="Matches."))
+    library.add_file(emma, "b.epub", epub("Emma", ["Jane Austen"]))
+    for pk in (1, 2, 3):
+        library.scan(pk=pk)
 
 
 def fails(conn: sqlite3.Connection, table: str, event: str, condition: str = "1") -> None:

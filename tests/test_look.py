@@ -7,10 +7,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from builders.images import jpeg
 from datasette.app import Datasette
 from datasette.utils import parse_metadata
-from library import Library, epub
+from library import Library, add_three_books
 from web import EDITOR, ROOT, looked_at, page
 
 from datasette_shisho_resync.site import METADATA, TEMPLATES
@@ -28,17 +27,7 @@ HOSTILE = "<script>alert(1)</script>\"'&"
 @pytest.fixture
 def shelf(library: Library) -> Library:
     """Three scanned books: one with everything, one bare, one with two files. Search has other row ids."""
-    cover = jpeg(200, 300)
-    dune = epub(
-        "Dune", ["Frank Herbert"], genres=["SF"], series="Dune", number=1, cover=cover, description="Sand."
-    )
-    library.add_file(library.add_book("Dune"), "dune.epub", dune)
-    library.add_file(library.add_book("Bare"), "bare.epub", epub("Bare", []))
-    emma = library.add_book("Emma")
-    library.add_file(emma, "a.epub", epub("Emma", ["Jane Austen"], description="Matches."))
-    library.add_file(emma, "b.epub", epub("Emma", ["Jane Austen"]))
-    for pk in (1, 2, 3):
-        library.scan(pk=pk)
+    add_three_books(library)
     scramble(library.conn)
     return library
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders.images import jpeg
 from datasette.app import Datasette
-from library import Library, epub
+from library import Library, add_three_books, epub
 from web import EDITOR, GRANTS, ROOT, looked_at, page
 
 from datasette_shisho_resync.model import Mode
@@ -24,17 +23,7 @@ pytestmark = pytest.mark.asyncio
 @pytest.fixture
 def shelf(library: Library) -> Library:
     """Three scanned books: one with everything, one bare, one with two files."""
-    cover = jpeg(200, 300)
-    dune = epub(
-        "Dune", ["Frank Herbert"], genres=["SF"], series="Dune", number=1, cover=cover, description="Sand."
-    )
-    library.add_file(library.add_book("Dune"), "dune.epub", dune)
-    library.add_file(library.add_book("Bare"), "bare.epub", epub("Bare", []))
-    emma = library.add_book("Emma")
-    library.add_file(emma, "a.epub", epub("Emma", ["Jane Austen"], description="Matches."))
-    library.add_file(emma, "b.epub", epub("Emma", ["Jane Austen"]))
-    for pk in (1, 2, 3):
-        library.scan(pk=pk)
+    add_three_books(library)
     return library
 
 

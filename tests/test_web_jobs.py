@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -614,6 +615,8 @@ async def test_a_job_in_memory_is_not_undone_in_a_file(
 async def test_a_job_of_a_database_that_was_deleted_can_be_seen_and_stopped(crowd: Library) -> None:
     client = Client(served(crowd))
     await start(client)
+    database = client.ds.get_database("library")  # each thread of core's needs a connection before that
+    await asyncio.gather(*(database.execute_fn(lambda conn: time.sleep(0.1)) for _ in range(3)))
     os.unlink(crowd.path)
     assert (await status(client, 1))["state"] == "running"
     await client.ds.client.post(f"{JOBS}/1/cancel", actor=ROOT, json={})

@@ -6,6 +6,7 @@ once: Datasette stops a query after a second.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,11 @@ class Question:
     description: str
     sql: str
     tables: frozenset[str]
+
+
+def forget_questions(conn: sqlite3.Connection, source: str) -> None:
+    """Delete the stored queries of one source, which Datasette has no call for, from its own database."""
+    conn.execute("delete from queries where source = ?", (source,))
 
 
 def questions(schema: LibrarySchema) -> tuple[Question, ...]:

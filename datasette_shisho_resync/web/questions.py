@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import ResyncError
 from ..settings import PLUGIN
-from ..store.questions import Question, questions
+from ..store.questions import Question, forget_questions, questions
 from .access import Actor, visible_tables
 from .library import WebLibrary, libraries_of
 from .state import started_state, state_of
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
-
-_FORGET = "delete from queries where source = ?"
 
 
 async def store_questions(datasette: Datasette) -> None:
@@ -23,7 +22,7 @@ async def store_questions(datasette: Datasette) -> None:
     They are trusted, which spares people the permission to run any SQL; who may see them is said by
     `closed_questions`. So none may stay that was stored for what is no library any more.
     """
-    await datasette.get_internal_database().execute_write(_FORGET, [PLUGIN])
+    await datasette.get_internal_database().execute_write_fn(partial(forget_questions, source=PLUGIN))
     for library in libraries_of(datasette):
         for question in questions(await library.schema()):
             await _store(datasette, library.name, question)

@@ -55,6 +55,12 @@ class DatabaseBusy(ResyncError):
     status = 503
 
 
+class StorageFailed(ResyncError):
+    """The disk under the database is full, or fails."""
+
+    status = 503
+
+
 class FileError(ResyncError):
     """A file and what is wrong with it; `path` is in its shown form."""
 

@@ -6,6 +6,7 @@ The shell's one catch-all is here. No message of an unforeseen error, no traceba
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from datasette.utils.asgi import Base400
 
 from ..errors import DatabaseBusy, JobRunning, ResyncError, RootUnavailable
 from ..json_output import error_to_json, sendable
+from ..store.schema import translate
 from .addresses import job_url
 from .asking import BadBody, is_json
 from .library import WebLibrary
@@ -108,6 +110,8 @@ async def _answer(datasette: Datasette, request: Request, handlers: Mapping[str,
         return await error_response(call, _as_ours(error))
     except ResyncError as error:
         return await error_response(call, error)
+    except sqlite3.Error as error:  # from a question that Datasette asked the database itself
+        return await error_response(call, translate(error, tilde_decode(request.url_vars["database"])))
     except Exception:  # the shell's one catch-all
         _log.exception("%s %s failed", request.method, request.path)
         return await error_response(call, _UnforeseenError(_UNFORESEEN))

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import quote
 
-from ...errors import DatabaseBusy, NotALibrary, ReadOnlyDatabase, ResyncError
+from ...errors import DatabaseBusy, NotALibrary, ReadOnlyDatabase, ResyncError, StorageFailed
 
 _CACHE_KIB = 32 * 1024
 _RARE_CHECKPOINT_PAGES = 16_384
@@ -32,7 +32,8 @@ _TRANSLATIONS: tuple[tuple[str, type[ResyncError], str], ...] = (
     ("no such column", NotALibrary, "a column of a Shisho library is missing"),
     ("no column named", NotALibrary, "a column of a Shisho library is missing"),
     ("unable to open", NotALibrary, "it can't be opened; SQLite must be able to keep its log beside it"),
-    ("is full", ResyncError, "there is no room left on the disk"),
+    ("is full", StorageFailed, "there is no room left on the disk"),
+    ("disk I/O", StorageFailed, "its disk can't be read or written"),
 )
 
 

@@ -609,7 +609,7 @@ def test_what_is_no_library_is_said_in_one_sentence(tmp_path: Path) -> None:
         ),
         (
             sqlite3.OperationalError("database or disk is full"),
-            400,
+            503,
             "a.db: there is no room left on the disk.",
         ),
         (PermissionError(13, "Permission denied", "/x\x1b"), 400, "/x\\x1b: Permission denied"),

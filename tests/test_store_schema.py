@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from datasette_shisho_resync.errors import DatabaseBusy, NotALibrary, ReadOnlyDatabase, ResyncError
+from datasette_shisho_resync.errors import (
+    DatabaseBusy,
+    NotALibrary,
+    ReadOnlyDatabase,
+    ResyncError,
+    StorageFailed,
+)
 from datasette_shisho_resync.fields import ENTITIES, FIELDS, GENRE
 from datasette_shisho_resync.store.schema import (
     HISTORY_TABLES,
@@ -306,7 +312,7 @@ def test_a_locked_database_is_busy(tmp_path: Path) -> None:
         ("file is not a database", NotALibrary),
         ("database disk image is malformed", NotALibrary),
         ("no such column: title_source", NotALibrary),
-        ("database or disk is full", ResyncError),
+        ("database or disk is full", StorageFailed),
         ("something new", ResyncError),
     ],
 )

@@ -63,6 +63,13 @@ def permission_resources_sql(datasette: Datasette, actor: Any, action: str) -> A
 
 
 @hookimpl
+def asgi_wrapper(datasette: Datasette) -> Any:
+    from .web.guards import noting_place
+
+    return noting_place(datasette)
+
+
+@hookimpl
 def startup(datasette: Datasette) -> Any:
     from .web.starting import start_all
 

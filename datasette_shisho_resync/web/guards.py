@@ -7,22 +7,25 @@ Undo believes what they say.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datasette.permissions import PermissionSQL
 from datasette.resources import TableResource
 
 from ..model import TABLES
 from ..store.schema import HISTORY_TABLES
-from .access import RESYNC, VIEW, Actor, visible_tables
+from .access import RESYNC, VIEW, Actor, may_view, visible_tables
 from .questions import closed_questions
 from .state import started_state
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
 
 VIEW_QUERY = "view-query"
 _WRITES = frozenset({"insert-row", "update-row", "delete-row", "alter-table", "drop-table", RESYNC})
@@ -34,13 +37,50 @@ _DENY_SQL = """
 """
 
 
-# Set while we ask about books and files ourselves, for that question leads here again.
-_is_asking: ContextVar[bool] = ContextVar("shisho_is_asking", default=False)
+# Whether the question is asked for a page about books or files, which shows no table of ours.
+_among_books: ContextVar[bool] = ContextVar("shisho_among_books", default=False)
+
+
+def noting_place(datasette: Datasette) -> Callable[[App], App]:
+    """Note which requests are about books and files, as most are: they need not ask about the history."""
+
+    def noting(app: App) -> App:
+        async def noted(scope: Any, receive: Any, send: Any) -> None:
+            with _asked(among_books=_is_among_books(datasette, scope.get("path", ""))):
+                await app(scope, receive, send)
+
+        return noted
+
+    return noting
+
+
+def _is_among_books(datasette: Datasette, path: str) -> bool:
+    base = str(datasette.setting("base_url"))
+    parts = path[len(base) :].split("/") if path.startswith(base) else []
+    return len(parts) > 1 and parts[1].partition(".")[0] in TABLES
+
+
+@contextmanager
+def _asked(*, among_books: bool) -> Iterator[None]:
+    token = _among_books.set(among_books)
+    try:
+        yield
+    finally:
+        _among_books.reset(token)
+
+
+async def may_see_history(datasette: Datasette, actor: Actor, database: str) -> bool:
+    """Tell, on the page of a book or file too, whether the actor may look at the runs."""
+    with _asked(among_books=False):
+        return await may_view(datasette, actor, database, "resync_runs")
 
 
 async def protect_history(datasette: Datasette, actor: Actor, action: str) -> PermissionSQL | None:
     """Deny every write to our tables, and looking at them to those who may not resync or not see books;
     and our queries to those who may not view what they read.
+
+    What may be looked at takes several questions to find out. Where none of our tables is shown they are
+    simply denied.
     """
     if action in _WRITES:
         return _denial(_history(datasette.databases), "the history is written by runs alone")
@@ -48,13 +88,10 @@ async def protect_history(datasette: Datasette, actor: Actor, action: str) -> Pe
         return _denial(await closed_questions(datasette, actor), "it reads a table that is closed")
     if action != VIEW:
         return None
-    if _is_asking.get():
-        return _denial(_history(datasette.databases), _NEEDED)
-    token = _is_asking.set(True)
-    try:
+    if _among_books.get():
+        return _denial(_history(datasette.databases), "this page shows no history")
+    with _asked(among_books=True):
         closed = [name for name in datasette.databases if not await may_look(datasette, actor, name)]
-    finally:
-        _is_asking.reset(token)
     return _denial(_history(closed), _NEEDED)
 
 

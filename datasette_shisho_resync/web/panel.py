@@ -21,6 +21,7 @@ from ..values import is_empty
 from .access import Actor, may_view
 from .addresses import cover_url
 from .covers import cover_mime
+from .guards import may_see_history
 from .library import WebLibrary
 from .pages import place_context
 from .words import UNDO, row_title, source_in_words
@@ -34,7 +35,7 @@ async def panel_of(library: WebLibrary, actor: Actor, target: Target) -> dict[st
     datasette = library.datasette
     may_see_files = target.table == "files" or await may_view(datasette, actor, library.name, "files")
     may_see_book = target.table == "books" or await may_view(datasette, actor, library.name, "books")
-    may_see_runs = await may_view(datasette, actor, library.name, "resync_runs")
+    may_see_runs = await may_see_history(datasette, actor, library.name)
 
     def load_panel(
         conn: sqlite3.Connection, schema: LibrarySchema

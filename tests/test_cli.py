@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import sqlite3
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 from builders.epub import build_epub
 from click.testing import CliRunner, Result
 from datasette.cli import cli
+from terminal import Shown, on_terminal
 
 from datasette_shisho_resync.cli import shisho
 from datasette_shisho_resync.cli.command import as_ours
@@ -306,33 +306,15 @@ def test_without_a_terminal_overwriting_needs_yes(untouched: Library, command: s
     assert untouched.title() == ("Mine", "manual")
 
 
-def on_terminal(command: Sequence[object], keys: bytes) -> tuple[int, str, str]:
-    """Run a command whose stdin and stderr are a terminal; returns exit code, stdout, what it showed."""
-    ours, theirs = pty.openpty()
-    os.write(ours, keys)
-    environment = {**os.environ, "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-m", "datasette", "shisho", *map(str, command)],
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        env=environment,
-        timeout=60,
-    )
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            shown += os.read(ours, 65_536)
-        except OSError:  # the last one has closed its end
-            break
-    os.close(ours)
-    return done.returncode, done.stdout.decode(), shown.decode()
+def typed(command: Sequence[object], keys: bytes) -> Shown:
+    """Run a command of ours on a wide terminal."""
+    arguments = [sys.executable, "-m", "datasette", "shisho", *map(str, command)]
+    return on_terminal(arguments, keys, {"COLUMNS": "200"}, seconds=60)
 
 
 def test_on_a_terminal_the_plan_is_shown_and_then_applied(edited: Library) -> None:
     command = ("resync", edited.database, "--book", 1, "--mode", "refresh", "--json")
-    exit_code, stdout, shown = on_terminal(command, b"y\n")
+    exit_code, stdout, shown = typed(command, b"y\n")
 
     assert exit_code == 0
     assert re.search(r"title +Mine \(manual\) +-> +From the file \(epub_metadata\) +forced", shown)
@@ -342,7 +324,7 @@ def test_on_a_terminal_the_plan_is_shown_and_then_applied(edited: Library) -> No
 
 
 def test_a_no_on_the_terminal_changes_nothing(edited: Library) -> None:
-    exit_code, _, shown = on_terminal(("scan", edited.database, edited.root, "--mode", "reset"), b"n\n")
+    exit_code, _, shown = typed(("scan", edited.database, edited.root, "--mode", "reset"), b"n\n")
 
     assert exit_code == 1
     assert "Library: 0 imported, 1 updated" in shown
@@ -360,10 +342,10 @@ def test_on_a_terminal_a_prune_asks_before_much_goes(edited: Library) -> None:
         (folder / "book.epub").unlink()
     command = ("scan", edited.database, edited.root, "--prune")
 
-    exit_code, _, shown = on_terminal(command, b"n\n")
+    exit_code, _, shown = typed(command, b"n\n")
     assert (exit_code, "Remove 6 records? [y/N]" in shown) == (1, True)
 
-    exit_code, stdout, _ = on_terminal(command, b"y\n")
+    exit_code, stdout, _ = typed(command, b"y\n")
     assert (exit_code, "6 removed" in stdout) == (0, True)
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from builders.epub import build_epub
 from datasette.app import Datasette
 from library import Library
 from serving import SECRET, serving
+from terminal import on_terminal
 
 from datasette_shisho_resync import hooks
 from datasette_shisho_resync.cli import shisho
@@ -131,21 +130,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(line: str, home: Path) -> tuple[int, str, str]:
     """Run a line in a shell on a terminal where somebody says yes; returns its code, stdout and screen."""
-    ours, theirs = pty.openpty()
-    os.write(ours, b"y\n")
-    environment = {**os.environ, "HOME": str(home), "PATH": f"{home / 'bin'}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["sh", "-c", line], cwd=home, env=environment, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs
-    )
-    os.close(theirs)
-    said = b""
-    while True:
-        try:
-            said += os.read(ours, 65_536)
-        except OSError:  # the last one has closed its end
-            break
-    os.close(ours)
-    return done.returncode, done.stdout.decode(), said.decode()
+    environment = {"HOME": str(home), "PATH": f"{home / 'bin'}:{os.environ['PATH']}"}
+    return on_terminal(["sh", "-c", line], b"y\n", environment, folder=home)
 
 
 @pytest.fixture(scope="module")

@@ -59,9 +59,13 @@ async def rights_on(datasette: Datasette, actor: Actor, database: str, table: st
 
 
 async def require(datasette: Datasette, actor: Actor, database: str, table: str, *actions: str) -> None:
-    """Raises Forbidden, which names the first action that the actor may not do."""
+    """Raises Forbidden, which names the first action that the actor may not do.
+
+    Whether the table may be viewed is asked in the same breath: every answer depends on it, and Datasette
+    remembers it for the request.
+    """
     allowed = await datasette.allowed_many(
-        actions=actions, resource=TableResource(database=database, table=table), actor=actor
+        actions=tuple(dict.fromkeys((*actions, VIEW))), resource=TableResource(database=database, table=table), actor=actor
     )
     for action in actions:
         if not allowed[action]:

@@ -92,12 +92,15 @@ class Place:
 
 
 async def _place(call: Call, *actions: str) -> Place:
-    """Find the row of the URL. Raises Forbidden before anything tells whether it exists."""
+    """Find the row of the URL. Raises Forbidden rather than tell whether it exists."""
     library = await call.library()
     table = tilde_decode(call.request.url_vars["table"])
-    await require(call.datasette, call.actor, library.name, table, *actions)
-    target = Target(table, await _row_id(call, library))
-    return Place(library, target, await find_allowed(library, call.actor, target))
+    asked = asyncio.ensure_future(require(call.datasette, call.actor, library.name, table, *actions))
+    try:
+        target = Target(table, await _row_id(call, library))
+        return Place(library, target, await find_allowed(library, call.actor, target))
+    finally:
+        await asked  # its Forbidden takes the place of whatever was found
 
 
 async def _row_id(call: Call, library: WebLibrary) -> int:

@@ -47,26 +47,44 @@ def _digest(plan: Plan) -> str:
         plan.target.table,
         plan.target.pk,
         plan.mode.value,
-        [tuple(change_to_json(c).values()) for c in plan.changes],
-        [tuple(change_to_json(k).values()) for k in plan.kept],
+        [_told(change) for change in plan.changes],
+        [_told(kept) for kept in plan.kept],
         [[f.id, f.path, f.status.value, f.stat and [f.stat.size_bytes, f.stat.mtime_ns]] for f in plan.files],
     ]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _told(change: Change) -> list[object]:
+    """Return what tells a change from others; of a value that is there already, once."""
+    new = None if change.reason is Reason.SAME else to_json(change.new)
+    return [
+        change.table,
+        change.pk,
+        change.field,
+        _old_to_json(change),
+        change.old_source,
+        new,
+        change.new_source,
+        change.reason.value,
+    ]
 
 
 def change_to_json(change: Change) -> dict[str, object]:
     """Return a change in the shape of design 5.2."""
-    old = _row_to_json(change.old) if isinstance(change.old, RowImage) else to_json(change.old)
     return {
         "table": change.table,
         "pk": change.pk,
         "field": change.field,
-        "old": old,
+        "old": _old_to_json(change),
         "old_source": change.old_source,
         "new": to_json(change.new),
         "new_source": change.new_source,
         "reason": change.reason.value,
     }
+
+
+def _old_to_json(change: Change) -> object:
+    return _row_to_json(change.old) if isinstance(change.old, RowImage) else to_json(change.old)
 
 
 def _row_to_json(row: RowImage) -> dict[str, object]:

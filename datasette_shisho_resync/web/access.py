@@ -65,7 +65,9 @@ async def require(datasette: Datasette, actor: Actor, database: str, table: str,
     remembers it for the request.
     """
     allowed = await datasette.allowed_many(
-        actions=tuple(dict.fromkeys((*actions, VIEW))), resource=TableResource(database=database, table=table), actor=actor
+        actions=tuple(dict.fromkeys((*actions, VIEW))),
+        resource=TableResource(database=database, table=table),
+        actor=actor,
     )
     for action in actions:
         if not allowed[action]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
 
@@ -35,7 +35,7 @@ def load_cover(archive: Archive, package: Package, name: str, limits: Limits) ->
     """
     failure: MediaError | None = None
     missing: list[str] = []
-    for entry in dict.fromkeys(_named(archive, package, name, limits, missing)):
+    for entry in _unique(_named(archive, package, name, limits, missing)):
         try:
             return _image(archive, entry, name, limits)
         except MediaError as error:
@@ -49,6 +49,15 @@ def load_cover(archive: Archive, package: Package, name: str, limits: Limits) ->
     if missing:
         raise UnreadableFile(name, f"{missing[0][:200]!r} is not in the archive")
     return None
+
+
+def _unique(entries: Iterable[str]) -> Iterator[str]:
+    """Yield each entry once, and look for the next one only when it is asked for."""
+    seen: set[str] = set()
+    for entry in entries:
+        if entry not in seen:
+            seen.add(entry)
+            yield entry
 
 
 def _image(archive: Archive, entry: str, name: str, limits: Limits) -> CoverImage:

@@ -514,6 +514,7 @@ def test_a_library_path_that_is_a_system_folder_is_never_read(library: Library) 
         ("resync", "{db}"),
         ("resync", "{db}", "--book", "1", "--file", "1"),
         ("resync", "{db}", "--book", "1", "--path", "x"),
+        ("resync", "{db}", "--path", ""),
         ("resync", "{db}", "--book", "one"),
         ("resync", "{db}", "--book", str(2**63)),
         ("resync", "{db}", "--book", "1", "--mode", "rescan"),

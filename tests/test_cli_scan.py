@@ -221,6 +221,14 @@ def test_paths_are_stored_in_the_form_of_the_path_map(database: Path, media: Pat
     assert rows(database, "select min(filepath) from files") == [("/books/One/One.epub",)]
 
 
+def test_a_folder_may_be_named_as_the_database_has_it(database: Path, media: Path) -> None:
+    call(database, media, "--path-map", f"/books={media}")
+
+    told = call(database, "/books/One", "--path-map", f"/books={media}", "--json")
+
+    assert (told.exit_code, json.loads(told.stdout)["unchanged"]) == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [("nothing", "there is no such folder"), ("media/One/One.epub", "it is not a folder")],

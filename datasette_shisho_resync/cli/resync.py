@@ -57,7 +57,7 @@ def command(
 ) -> None:
     """Read the files of one row of DATABASE again and bring its record up to date."""
     target = chosen_target(book_id, file_id)
-    if (target is None) == (path is None):
+    if (target is None) == (not path):
         raise click.UsageError("Give one of --book, --file and --path.")
     asks = confirmation.must_ask(mode, yes=yes, dry_run=dry_run)
     with open_session(common, writes=not dry_run) as session:

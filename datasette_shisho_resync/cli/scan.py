@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ..errors import MassRemoval, UnreadableFile
-from ..files import checked_roots, shown
+from ..files import PathMap, checked_roots, shown
 from ..json_output import sendable
 from ..library_scan import Grouping, ScannedFile, ScanOptions, ScanReport, scan_library
 from ..model import Mode
@@ -78,7 +78,7 @@ def command(
     if workers is not None or "workers" not in common.block():
         settings = replace(settings, workers=workers or os.cpu_count() or settings.workers)
     options = ScanOptions(
-        paths=_folders(paths),
+        paths=_folders(paths, settings.path_map),
         library=library,
         mode=mode,
         prune=prune,
@@ -105,14 +105,24 @@ def _ask(rehearsal: ScanReport, mode: Mode) -> None:
     confirmation.ask(f"{mode.value.capitalize()} these files?")
 
 
-def _folders(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the folders as absolute paths. Raises UnreadableFile, and BadRequest for a system folder."""
-    for path in paths:
+def _folders(paths: tuple[str, ...], path_map: PathMap) -> tuple[str, ...]:
+    """Return the folders as absolute paths here, also those that were named as the database has them.
+
+    Raises UnreadableFile, and BadRequest for a system folder.
+    """
+    here = [_place(path, path_map) for path in paths]
+    for path in here:
         if not os.path.exists(path):
             raise UnreadableFile(shown(path), "there is no such folder")
         if not os.path.isdir(path):
             raise UnreadableFile(shown(path), "it is not a folder")
-    return checked_roots(map(os.path.abspath, paths))
+    return checked_roots(map(os.path.abspath, here))
+
+
+def _place(path: str, path_map: PathMap) -> str:
+    stored = os.path.abspath(path)
+    is_here = path_map.stored(stored) != stored or not path_map.is_mapped(stored)
+    return path if is_here else path_map.here(stored)
 
 
 def _confirmed_scan(common: Common, settings: Settings, options: ScanOptions) -> ScanReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -137,7 +138,7 @@ async def test_a_large_table_has_no_facets_that_nobody_asked_for(shelf: Library)
 
 async def test_a_database_that_is_no_library_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
-    with sqlite3.connect(path) as conn:
+    with closing(sqlite3.connect(path)) as conn:
         conn.execute("create table books (id integer primary key, title text)")
     ds = Datasette([str(path)], template_dir=str(TEMPLATES))
     html = await page(ds, "/other/books")

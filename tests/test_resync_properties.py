@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,14 +58,17 @@ WORLDS = st.builds(
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory, worker_pool: WorkerPool) -> Any:
+def make(tmp_path_factory: pytest.TempPathFactory, worker_pool: WorkerPool) -> Iterator[Any]:
     made: list[Library] = []
 
-    def make_library(world: World) -> Library:
+    def forget() -> None:
         while made:
             old = made.pop()
             old.close()
             shutil.rmtree(old.folder)
+
+    def make_library(world: World) -> Library:
+        forget()
         library = Library(tmp_path_factory.mktemp("world"), worker_pool)
         made.append(library)
         library.add_book(**world.columns)
@@ -78,7 +82,8 @@ def make(tmp_path_factory: pytest.TempPathFactory, worker_pool: WorkerPool) -> A
             library.add("authors", book_id=1, person_id=person, sort_order=1)
         return library
 
-    return make_library
+    yield make_library
+    forget()
 
 
 @few

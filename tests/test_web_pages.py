@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from html import unescape
 from typing import Any
 
@@ -101,9 +103,7 @@ async def test_an_immutable_database_only_explains(book: Library) -> None:
 
 
 async def test_a_database_that_is_no_library_has_none(tmp_path: Any) -> None:
-    import sqlite3
-
-    with sqlite3.connect(tmp_path / "library.db") as conn:
+    with closing(sqlite3.connect(tmp_path / "library.db")) as conn, conn:
         conn.execute("create table books (id integer primary key)")
         conn.execute("insert into books values (1)")
     ds = Datasette([str(tmp_path / "library.db")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -411,7 +412,8 @@ async def test_roots_that_are_set_count_instead(book: Library) -> None:
 
 
 async def test_a_database_that_is_no_library_is_422(tmp_path: Any) -> None:
-    sqlite3.connect(tmp_path / "library.db").execute("create table books (id integer primary key)")
+    with closing(sqlite3.connect(tmp_path / "library.db")) as conn:
+        conn.execute("create table books (id integer primary key)")
     ds = Datasette([str(tmp_path / "library.db")])
     ds.root_enabled = True
     assert is_error(await Client(ds).resync(), 422, "files")
@@ -457,7 +459,7 @@ async def test_an_error_nobody_thought_of_tells_nothing(client: Client, monkeypa
 
 async def test_odd_names_and_base_urls(book: Library, tmp_path: Any) -> None:
     odd = tmp_path / "my.lib~x y.db"
-    sqlite3.connect(book.path).execute("vacuum into ?", (str(odd),))
+    book.conn.execute("vacuum into ?", (str(odd),))
     ds = Datasette([str(odd)], settings={"base_url": "/prefix/"})
     ds.root_enabled = True
     url = ds.urls.row("my.lib~x y", "books", "1") + "/-/resync"

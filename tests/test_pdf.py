@@ -377,6 +377,15 @@ def test_a_huge_page_is_rendered_within_the_limit() -> None:
     assert cover.width * cover.height <= 10_000
 
 
+def test_a_poster_is_rendered_without_a_needless_copy() -> None:
+    pytest.importorskip("pypdfium2")
+
+    def enlarge(writer: PdfWriter) -> None:
+        writer.pages[0].mediabox.upper_right = (6000, 9000)
+
+    assert cover_of(changed(enlarge), Limits(cover_memory_bytes=72 * 1024**2)).width > 2000
+
+
 def test_a_pdf_without_pages_has_no_cover() -> None:
     found = parsed(build_pdf(pages=0))
     assert (found.page_count, found.load_cover) == (None, None)

@@ -177,6 +177,9 @@ def _as_jpeg(image: Image.Image) -> bytes:
         image = image.convert("RGBA")
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image)
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    if image.mode != mode:  # or this would be a copy
+        image = image.convert(mode)
     buffer = io.BytesIO()
-    image.convert("L" if image.mode in ("1", "L") else "RGB").save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()

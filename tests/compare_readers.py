@@ -102,7 +102,7 @@ def ffprobe(path: Path) -> Values | None:
         return None
     found = json.loads(answer.stdout)
     tags = {key.lower(): value for key, value in found["format"].get("tags", {}).items()}
-    sound = next((s for s in found["streams"] if s.get("codec_type") == "audio"), {})
+    sound: dict[str, Any] = next((s for s in found["streams"] if s.get("codec_type") == "audio"), {})
     return {
         "title": tags.get("title"),
         "authors": split_names(tags.get("artist") or tags.get("album_artist") or ""),

@@ -64,7 +64,7 @@ class Steps:
     def end(self) -> None:
         self._is_on = False
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)
 
     def take(self, step: str) -> None:
         with self._lock:

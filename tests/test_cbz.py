@@ -49,7 +49,7 @@ def wanted(file_name: str, shisho: dict[str, Any]) -> dict[str, object]:
         "cover_page": shisho["cover_page"],
         "cover_mime_type": shisho["cover_mime_type"] or None,
     }
-    return values | ours("comicinfo", file_name, {})
+    return {**values, **ours("comicinfo", file_name, {})}
 
 
 @pytest.mark.parametrize(

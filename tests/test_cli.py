@@ -136,7 +136,7 @@ def test_the_package_is_a_datasette_plugin_with_its_parsers_on_the_plugin_manage
 
 
 def test_a_real_process_answers_on_stdout_alone(untouched: Library) -> None:
-    command = [sys.executable, "-m", "datasette", "shisho", "resync", untouched.database, "--book", "1"]
+    command = [sys.executable, "-m", "datasette", "shisho", "resync", str(untouched.database), "--book", "1"]
     done = subprocess.run([*command, "--dry-run", "--json"], capture_output=True, text=True, timeout=60)
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -43,7 +43,7 @@ def test_what_a_terminal_can_not_show_is_spelled_out(monkeypatch: pytest.MonkeyP
     say("é 日 \udcff \x1b[2J")
 
     stream.flush()
-    assert stream.buffer.getvalue() == b"\xe9 \\u65e5 \\xff \\x1b[2J\n"  # type: ignore[attr-defined]
+    assert stream.buffer.getvalue() == b"\xe9 \\u65e5 \\xff \\x1b[2J\n"
 
 
 @pytest.mark.parametrize(

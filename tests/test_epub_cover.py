@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
+from typing import Any
 
 import pytest
 from builders.epub import build_epub
@@ -53,7 +54,7 @@ FIRST_PAGE = '<spine><itemref idref="p"/></spine>'
     "body",
     ['<img src="../images/c%20d.jpg" alt=""/>', '<svg><image xlink:href="../images/c d.jpg"/></svg>'],
 )
-def test_covers_are_found_by_every_convention(more: dict[str, str], body: str) -> None:
+def test_covers_are_found_by_every_convention(more: dict[str, Any], body: str) -> None:
     front = jpeg(7, 8)
     found = parsed(
         build_epub(
@@ -101,7 +102,7 @@ def test_a_first_page_that_shows_no_single_image_is_no_cover(body: str) -> None:
         {"guide_xml": '<guide><reference type="cover" href="https://example.com/c.jpg"/></guide>'},
     ],
 )
-def test_a_cover_that_is_named_and_not_there_is_said_to_be_missing(more: dict[str, str]) -> None:
+def test_a_cover_that_is_named_and_not_there_is_said_to_be_missing(more: dict[str, Any]) -> None:
     found = parsed(build_epub(**more))
     assert found.load_cover is not None
     with pytest.raises(UnreadableFile, match=r"c(%20d)?\.jpg' is not in the archive"):
@@ -124,7 +125,7 @@ def drawing(target: str) -> str:
 )
 def test_a_cover_that_is_drawn_gives_the_image_in_it(target: str) -> None:
     front = jpeg(7, 8)
-    files = {"OEBPS/images/cover.svg": drawing(target), "OEBPS/images/c d.jpg": front}
+    files: dict[str, str | bytes] = {"OEBPS/images/cover.svg": drawing(target), "OEBPS/images/c d.jpg": front}
     found = parsed(build_epub(manifest_xml=SVG_ITEM, files=files))
     assert found.load_cover is not None
     if target.endswith("!"):

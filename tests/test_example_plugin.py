@@ -19,7 +19,9 @@ PROJECT = Path(__file__).parent.parent
 
 
 def readme_block(language: str, containing: str) -> str:
-    blocks = re.findall(rf"```{language}\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    blocks: list[str] = re.findall(
+        rf"```{language}\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL
+    )
     [block] = [block for block in blocks if containing in block]
     return block
 

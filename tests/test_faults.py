@@ -90,7 +90,7 @@ def test_what_is_still_in_the_log_of_a_library_is_never_left_out(open_folder: Pa
         create_library(writer)
         writer.execute("pragma wal_checkpoint(truncate)")
         writer.execute("insert into libraries (name, cover_aspect_ratio) values ('Books', 'book')")
-        copies = [shutil.copy(tmp_path / f"library.db{part}", open_folder) for part in ("", "-wal")]
+        copies = [str(shutil.copy(tmp_path / f"library.db{part}", open_folder)) for part in ("", "-wal")]
     with read_only(open_folder, *map(Path, copies)), pytest.raises(NotALibrary, match="can't be opened"):
         open_library(copies[0])
 

@@ -15,11 +15,12 @@ from typing import BinaryIO
 from builders.cbz import build_cbz, comic_info_xml
 from builders.epub import build_epub, nav_document, ncx_document, zipped
 from builders.images import image, jpeg, png
-from builders.m4b import build_m4b, freeform_item, item
+from builders.m4b import build_m4b
 from builders.pdf import build_pdf, xmp_packet
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from datasette_shisho_resync.demo.mp4 import freeform_item, item
 from datasette_shisho_resync.errors import MediaError
 from datasette_shisho_resync.hooks import default_extensions
 from datasette_shisho_resync.model import Limits, ParsedFile

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from builders.cbz import build_cbz, comic_info_xml
 from builders.images import jpeg
-from builders.m4b import build_m4b, item
+from builders.m4b import build_m4b
 from library import BY, Library, epub
 
+from datasette_shisho_resync.demo.mp4 import item
 from datasette_shisho_resync.errors import BadRequest, JobRunning, MassRemoval, UndoConflict
 from datasette_shisho_resync.library_scan import Grouping, Progress, ScanOptions, ScanReport, scan_library
 from datasette_shisho_resync.library_scan.loss import is_much

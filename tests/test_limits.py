@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders.cbz import build_cbz, comic_info_xml
@@ -24,7 +25,7 @@ from datasette_shisho_resync.settings import settings_from
 
 README = Path(__file__).parent.parent / "README.md"
 ITEMS = "".join(f"<li><a href='{i}'>{i}</a></li>" for i in range(9))
-NAV = {
+NAV: dict[str, Any] = {
     "manifest_xml": '<item id="n" href="n.xhtml" properties="nav" media-type="application/xhtml+xml"/>',
     "files": {"OEBPS/n.xhtml": nav_document(f"<ol>{ITEMS}</ol>")},
 }

@@ -25,8 +25,7 @@ from datasette_shisho_resync import hooks
 from datasette_shisho_resync.cli import shisho
 from datasette_shisho_resync.fields import FIELDS
 from datasette_shisho_resync.model import Limits, Mode, Reason
-from datasette_shisho_resync.settings import Settings, settings_from
-from datasette_shisho_resync.web.state import PLUGIN
+from datasette_shisho_resync.settings import PLUGIN, Settings, settings_from
 
 README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)

@@ -346,13 +346,14 @@ async def test_a_selection_that_changed_is_not_taken(client: Client, shelf: Libr
 
 
 async def test_a_body_is_checked(client: Client) -> None:
-    for body, error in [
+    bodies: list[tuple[dict[str, Any], str]] = [
         ({"nothing": 1}, "Invalid keys: nothing"),
         ({"mode": "all"}, "mode must be one of scan, refresh, reset"),
         ({"fields": ["nothing"]}, "Unknown field: nothing"),
         ({"confirm_removals": "all"}, "confirm_removals must be a whole number"),
         ({"confirm_missing": True}, "Invalid keys: confirm_missing"),
-    ]:
+    ]
+    for body, error in bodies:
         response = await start(client, **body)
         assert (response.status_code, response.json()["error"]) == (400, error)
     assert (await form(client, mode="scan", confirm_removals="x")).status_code == 400
@@ -464,7 +465,7 @@ async def test_the_cancel_button_leads_back(crowd: Library) -> None:
     await start(client)
     response = await client.form(f"{JOBS}/1/cancel", {"cancel": "Cancel"})
     assert (response.status_code, response.headers["location"]) == (303, f"{JOBS}/1")
-    assert (await status(client, 1))["state"] == "cancelled"
+    assert (await ended(client, 1))["state"] == "cancelled"
 
 
 async def test_a_job_ends_with_datasette(crowd: Library) -> None:

@@ -11,9 +11,11 @@ from functools import partial
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, EncodedStreamObject, NameObject, NumberObject
 
+from datasette_shisho_resync.demo.mp4 import box
+
 from .cbz import build_cbz
 from .epub import build_epub, zipped
-from .m4b import box, build_m4b
+from .m4b import build_m4b
 from .pdf import written
 
 MANY = 10**8
@@ -79,7 +81,7 @@ def stream(data: bytes, *, is_packed: bool = False, **entries: object) -> Decode
     if is_packed:
         made[NameObject("/Filter")] = NameObject("/FlateDecode")
     for name, value in entries.items():
-        made[NameObject(f"/{name}")] = value  # type: ignore[assignment]
+        made[NameObject(f"/{name}")] = value
     return made  # type: ignore[return-value]
 
 

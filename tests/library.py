@@ -9,8 +9,11 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -52,6 +55,18 @@ def epub(
     return build_epub(title=title, creators=authors, metadata_xml=xml, cover=cover)
 
 
+@cache
+def _new_library() -> bytes:
+    """Return the database of a library without rows, which takes longer to make than to copy."""
+    with TemporaryDirectory() as folder:
+        path = os.path.join(folder, "library.db")
+        with closing(open_library(path, create=True)) as conn:
+            conn.execute("begin")
+            create_library(conn)
+            conn.execute("commit")
+        return Path(path).read_bytes()
+
+
 @dataclass
 class Library:
     """One library in `folder`: its files below `root`, its rows in `conn`."""
@@ -65,10 +80,8 @@ class Library:
         self.root = self.folder / "library"
         self.root.mkdir(parents=True)
         self.path = str(self.folder / "library.db")
-        self.conn = open_library(self.path, create=True)
-        self.conn.execute("begin")
-        create_library(self.conn)
-        self.conn.execute("commit")
+        Path(self.path).write_bytes(_new_library())
+        self.conn = open_library(self.path)
         self.add("libraries", name="Books", cover_aspect_ratio="book")
         self.add("library_paths", library_id="1", filepath=str(self.root))
         self.service = Service(self.conn, "library.db", self.settings, self.pool)

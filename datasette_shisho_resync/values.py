@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import date
 from operator import attrgetter
@@ -157,7 +158,7 @@ def _number(data: object, limits: Limits) -> float | None:
         return None
     if isinstance(data, bool) or not isinstance(data, (int, float)):
         raise ValueError("must be a number")
-    if not -_LARGEST_INTEGER <= data <= _LARGEST_INTEGER:  # NaN is in no range
+    if not -sys.float_info.max <= data <= sys.float_info.max:  # NaN is in no range
         raise ValueError("is out of range")
     return float(data)
 

@@ -293,7 +293,8 @@ def _with_moov_children(media: bytes, *boxes: bytes) -> bytes:
         ("Plain".encode("utf-16-be"), "Plain"),
         ("Ünö".encode("cp1252"), "Ünö"),
         (b"", ""),
-        (b" kept as is ", " kept as is "),
+        (b" in  blanks ", "in  blanks"),
+        (b"\x0bcon\x1ftrols\x7f", "controls"),
     ],
 )
 def test_chapter_titles_come_in_many_encodings(raw: bytes, title: str) -> None:

@@ -135,6 +135,11 @@ def test_data_are_normalised(field_name: str, data: object, expected: Value) -> 
     assert from_json(field_name, data, LIMITS) == expected
 
 
+def test_a_number_may_be_as_large_as_a_column_of_numbers_holds() -> None:
+    entry = SeriesEntry("S", 1e22, 1.7e308)
+    assert from_json("series", to_json((entry,)), Limits()) == (entry,)
+
+
 def test_a_sort_name_is_kept_as_a_hint() -> None:
     value = from_json("authors", [{"name": "Ann Le", "sort_name": "Le, Ann"}], LIMITS)
 

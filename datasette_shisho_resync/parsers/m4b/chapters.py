@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ...errors import LimitExceeded
 from ...model import Chapter
+from ...normalize.text import clean
 from .audio import handler, track_id
 from .boxes import Box, BoxReader, DamagedBoxError, unpack
 from .tags import decode_text
@@ -55,7 +56,7 @@ def _track_chapters(reader: BoxReader, track: Box) -> tuple[Chapter, ...]:
     if not timescale or not len(sizes) == len(starts) == len(offsets):
         raise DamagedBoxError
     return tuple(
-        Chapter(_title(reader, offset, size), start_timestamp_ms=start * 1000 // timescale)
+        Chapter(_sample_title(reader, offset, size), start_timestamp_ms=start * 1000 // timescale)
         for size, start, offset in zip(sizes, starts, offsets, strict=True)
     )
 
@@ -105,12 +106,18 @@ def _offsets(reader: BoxReader, samples: Box, sizes: Sequence[int]) -> Iterator[
             offset += size
 
 
-def _title(reader: BoxReader, offset: int, size: int) -> str:
+def _sample_title(reader: BoxReader, offset: int, size: int) -> str:
     """Read one sample: a length of two bytes, that much text, then style boxes that we skip."""
     data = reader.read(offset, min(size, 2 + _MAX_TITLE_BYTES))
     if len(data) < 2:
         return ""
-    return decode_text(data[2 : 2 + unpack(">H", data)[0]])
+    return _title(reader, data[2 : 2 + unpack(">H", data)[0]])
+
+
+def _title(reader: BoxReader, written: bytes) -> str:
+    """Return a title, which may be empty."""
+    # Differs from Shisho: controls and the blanks around a title go, as they would by way of a sidecar.
+    return clean(decode_text(written), reader.limits.max_scalar_bytes) or ""
 
 
 class _NeroList(NamedTuple):
@@ -151,7 +158,7 @@ def _nero_list(reader: BoxReader, data: bytes, count_at: int, count_form: str) -
             return None
         start, length = _NERO_ENTRY.unpack_from(data, at)
         at += _NERO_ENTRY.size + length
-        title = decode_text(data[at - length : at])
+        title = _title(reader, data[at - length : at])
         chapters.append(Chapter(title, start_timestamp_ms=start // _NERO_UNITS_PER_MS))
     return _NeroList(tuple(chapters), len(data) - at) if at <= len(data) else None
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ def test_every_dialect_of_the_package_document_is_read(package: str) -> None:
 def test_a_damaged_package_document_is_read_with_a_warning() -> None:
     found = with_metadata("<dc:title>R&D</dc:title>")
     assert found.title == "R&D"
-    assert found.warnings[0].startswith("OEBPS/content.opf is damaged")
+    assert found.warnings[0].startswith("'OEBPS/content.opf' is damaged")
 
 
 @pytest.mark.parametrize("package", ["", "text", "<html><body/></html>", b"\0\1\2"])
@@ -99,3 +100,16 @@ def test_the_container_names_the_package_document_among_other_root_files() -> No
 def test_an_archive_without_a_package_document_is_no_epub() -> None:
     with pytest.raises(UnreadableFile, match="no package document"):
         parsed(zipped({"mimetype": "application/epub+zip"}))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"opf_path": "a\x1b[31m.opf", "container": None, "metadata_xml": "R&D"},
+        {"manifest_xml": f'<item id="n" href="{"x" * 50_000}" media-type="application/x-dtbncx+xml"/>'},
+    ],
+)
+def test_a_message_names_an_entry_without_controls_and_not_endlessly(odd: Mapping[str, Any]) -> None:
+    found = parsed(build_epub(**odd))
+    assert found.warnings
+    assert all(warning.isprintable() and len(warning) < 500 for warning in found.warnings)

@@ -214,7 +214,7 @@ class Archive:
     def _entry(self, entry: str) -> _Entry:
         position = self._positions.get(entry)
         if position is None:
-            raise UnreadableFile(self._name, f"the archive has no entry {_shown(entry)}")
+            raise UnreadableFile(self._name, f"the archive has no entry {shown_entry(entry)}")
         data = self._directory.data
         _, flags, method, crc, packed, size, name_bytes, extra_bytes, _, offset = _ENTRY.unpack_from(
             data, position
@@ -256,12 +256,14 @@ class Archive:
         return self._file.read(count)
 
     def _unreadable(self, entry: str, reason: str) -> UnreadableFile:
-        return UnreadableFile(self._name, f"the entry {_shown(entry)} {reason}")
+        return UnreadableFile(self._name, f"the entry {shown_entry(entry)} {reason}")
 
     def _too_large(self, entry: str, max_bytes: int) -> LimitExceeded:
         settings = ("max_cover_bytes", "max_xml_bytes")
         setting = next((s for s in settings if getattr(self._limits, s) == max_bytes), "the limit")
-        return LimitExceeded(self._name, f"the entry {_shown(entry)} is larger than {setting} ({max_bytes})")
+        return LimitExceeded(
+            self._name, f"the entry {shown_entry(entry)} is larger than {setting} ({max_bytes})"
+        )
 
 
 def _decoded(name: bytes) -> str:
@@ -277,7 +279,8 @@ def _loose(name: str) -> str:
     return unicodedata.normalize("NFC", posixpath.normpath("/" + name.lstrip("/"))).casefold()
 
 
-def _shown(entry: str) -> str:
+def shown_entry(entry: str) -> str:
+    """Return the name of an entry for a message: no longer than one, and without controls."""
     return repr(entry if len(entry) <= 100 else f"{entry[:97]}...")
 
 

@@ -9,7 +9,7 @@ from lxml import etree
 from ...errors import MediaError
 from ...model import Chapter, Limits
 from ...normalize.text import clean
-from ..archive import Archive
+from ..archive import Archive, shown_entry
 from .package import Item, Package, Warn, load_document, local_name, resolved, unqualified
 
 _NCX_TYPE = "application/x-dtbncx+xml"
@@ -50,12 +50,12 @@ def _document(
         return None
     entry = resolved(archive, package.path, item.href)
     if entry is None:
-        warn(f"The table of contents {item.href} is not in the archive.")
+        warn(f"The table of contents {shown_entry(item.href)} is not in the archive.")
         return None
     try:
         return load_document(archive, entry, name, limits, warn)
     except MediaError as error:
-        warn(f"The table of contents {entry} could not be read: {error.reason}.")
+        warn(f"The table of contents {shown_entry(entry)} could not be read: {error.reason}.")
         return None
 
 

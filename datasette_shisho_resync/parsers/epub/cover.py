@@ -13,7 +13,7 @@ from lxml import etree
 
 from ...errors import MediaError, UnreadableFile
 from ...model import CoverImage, Limits
-from ..archive import Archive
+from ..archive import Archive, shown_entry
 from ..image import read_cover
 from ..xml import parse_xml
 from .package import Item, Package, resolved, unqualified
@@ -47,7 +47,7 @@ def load_cover(archive: Archive, package: Package, name: str, limits: Limits) ->
         if guess:
             return _image(archive, guess, name, limits)
     if missing:
-        raise UnreadableFile(name, f"{missing[0][:200]!r} is not in the archive")
+        raise UnreadableFile(name, f"{shown_entry(missing[0])} is not in the archive")
     return None
 
 

@@ -18,7 +18,7 @@ from lxml import etree
 
 from ...errors import MediaError, UnreadableFile
 from ...model import Limits
-from ..archive import Archive
+from ..archive import Archive, shown_entry
 from ..xml import parse_xml
 
 Warn = Callable[[str], None]
@@ -102,7 +102,7 @@ def load_package(archive: Archive, name: str, limits: Limits, warn: Warn) -> Pac
     root = load_document(archive, path, name, limits, warn)
     sections = {local_name(section): section for section in reversed(root)}
     if local_name(root) != "package" and "metadata" not in sections:
-        raise UnreadableFile(name, f"{path} is not a package document")
+        raise UnreadableFile(name, f"{shown_entry(path)} is not a package document")
     elements, properties, refinements = _collected(sections.get("metadata", ()))
     spine = sections.get("spine")
     return Package(
@@ -127,7 +127,7 @@ def load_document(archive: Archive, entry: str, name: str, limits: Limits, warn:
         return parse_xml(data, name, limits)
     except UnreadableFile as error:
         root = parse_xml(data, name, limits, recover=True)
-        warn(f"{entry} is damaged and was read as far as possible ({error.reason}).")
+        warn(f"{shown_entry(entry)} is damaged and was read as far as possible ({error.reason}).")
         return root
 
 

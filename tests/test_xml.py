@@ -127,11 +127,15 @@ def test_defaults_from_the_document_type_are_not_applied() -> None:
         b"\xff\xfe<",
         b"\0\0\0<",
         b"<a>\0</a>",
+        b"<a><" + b"x" * 40_000 + b"></y></a>",
+        b"<a xmlns='urn:a:b\x7f'><b></a>",
     ],
 )
-def test_what_is_no_xml_is_refused_by_name(data: bytes) -> None:
-    with pytest.raises(UnreadableFile, match=r"^book\.epub: "):
+def test_what_is_no_xml_is_refused_by_name_in_one_short_line(data: bytes) -> None:
+    with pytest.raises(UnreadableFile, match=r"^book\.epub: ") as refused:
         parse_xml(data, "book.epub", LIMITS)
+    assert refused.value.message.isprintable()
+    assert len(refused.value.message) < 400
 
 
 @pytest.mark.parametrize("data", [b"", b"plain text", b"\0\1\2", b"<!DOCTYPE a", b"<?xml"])

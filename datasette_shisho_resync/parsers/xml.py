@@ -17,6 +17,7 @@ from lxml import etree
 
 from ..errors import LimitExceeded, UnreadableFile
 from ..model import Limits
+from ..normalize.text import clean
 
 _UTF_32_BOMS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF_16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -40,6 +41,7 @@ _BARE_AMPERSAND = re.compile(rb"&(?!#\d{1,7};|#x[0-9A-Fa-f]{1,6};|\w{1,40};)")
 _CDATA = b"<![CDATA["
 _NOT_IN_XML = bytes(code for code in range(32) if code not in b"\t\n\r")
 
+_MAX_REASON_BYTES = 200
 _LIBXML_DEPTH = 256  # deeper documents are refused by libxml2 itself
 
 
@@ -111,8 +113,10 @@ def _parsed(text: bytes, name: str, limits: Limits, recover: bool) -> etree._Ele
     except (etree.LxmlError, ValueError) as error:
         if "Excessive depth" in str(error):
             raise _too_deep(name, limits) from error
-        reason = error.msg if isinstance(error, etree.XMLSyntaxError) else error
-        raise UnreadableFile(name, f"not well-formed XML: {reason}") from error
+        reason = str(error.msg if isinstance(error, etree.XMLSyntaxError) else error)
+        # The message may have several lines, and names of the document as they are, at their full length.
+        shown = clean(" ".join(reason.split()), _MAX_REASON_BYTES)
+        raise UnreadableFile(name, f"not well-formed XML: {shown}") from error
     if root is None:
         raise UnreadableFile(name, "not XML")
     return root

@@ -13,7 +13,6 @@ from library import worker_pool as worker_pool
 settings.register_profile(
     "default", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("fuzz", settings.get_profile("default"), derandomize=False, max_examples=3000)
 settings.load_profile("default")
 
 # Set in many containers: each worker, job and server of the tests would compile the package again.

@@ -147,6 +147,13 @@ def test_damaged_xmp_leaves_the_document_information() -> None:
     assert (found.title, len(found.warnings)) == ("Info", 1)
 
 
+def test_a_message_repeats_no_controls_of_a_damaged_part() -> None:
+    data = build_pdf(xmp=xmp_packet("")).replace(b"/Subtype /XML", b"/Filter /#00X")
+    (warning,) = parsed(data).warnings
+    assert "Unsupported filter" in warning
+    assert warning.isprintable()
+
+
 @pytest.mark.parametrize(
     ("written_date", "expected"),
     [

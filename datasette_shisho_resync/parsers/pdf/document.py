@@ -25,12 +25,13 @@ from pypdf.generic import (
 )
 
 from ...errors import LimitExceeded, MediaError, UnreadableFile
+from ...normalize.text import clean
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _MAX_REPAIR_BYTES = 64 * 1024**2
-_MAX_REASON_LENGTH = 200
+_MAX_REASON_BYTES = 200
 
 Reference = tuple[int, int]
 
@@ -63,8 +64,8 @@ def pdf_faults(name: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    first_line = " ".join(str(error).split())[:_MAX_REASON_LENGTH]
-    return f"damaged PDF: {first_line or type(error).__name__}"
+    line = clean(" ".join(str(error).split()), _MAX_REASON_BYTES)
+    return f"damaged PDF: {line or type(error).__name__}"
 
 
 def open_pdf(file: BinaryIO, name: str) -> PdfReader:

@@ -593,3 +593,11 @@ def test_a_grouping_may_name_several_series(
 ) -> None:
     found = parse(build_m4b(title="T", grouping=grouping)).series
     assert tuple((entry.name, entry.number) for entry in found) == series
+
+
+def test_an_identifier_has_no_controls() -> None:
+    asin = ("com.apple.iTunes", "ASIN")
+    assert parse(build_m4b(freeform={asin: "\x05"})).identifiers == ()
+    assert parse(build_m4b(freeform={asin: "\x05B000000001"})).identifiers == (
+        Identifier("asin", "B000000001"),
+    )

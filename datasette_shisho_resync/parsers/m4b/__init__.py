@@ -81,7 +81,7 @@ def _parse_movie(reader: BoxReader, movie: Box) -> ParsedFile:
             tags.text("©pub", _APPLE + "publisher", _TONE + "publisher"), limits.max_scalar_bytes
         ),
         narrators=_names(reader, tags, "©nrt", _APPLE + "narrator", _TONE + "narrator", "©cmp", "©wrt"),
-        identifiers=_identifiers(tags),
+        identifiers=_identifiers(tags, limits),
         chapters=chapters or (),
         audiobook_duration_seconds=duration,
         audiobook_bitrate_bps=sound.bitrate_bps,
@@ -195,7 +195,10 @@ def _first(found: Iterable[_Part | None]) -> _Part | None:
     return next((value for value in found if value is not None), None)
 
 
-def _identifiers(tags: Tags) -> tuple[Identifier, ...]:
+def _identifiers(tags: Tags, limits: Limits) -> tuple[Identifier, ...]:
     # Differs from Shisho: it reads no ISBN.
-    found = (identifier(tags.text(*keys) or "", scheme) for scheme, keys in _IDENTIFIERS)
+    found = (
+        identifier(clean(tags.text(*keys), limits.max_scalar_bytes) or "", scheme)
+        for scheme, keys in _IDENTIFIERS
+    )
     return merged_identifiers([entry for entry in found if entry])

@@ -128,6 +128,23 @@ def test_no_cover_is_written_where_that_is_not_wanted(book: Library) -> None:
     assert not (book.root / "Shelf" / "a.epub.cover.png").exists()
 
 
+@pytest.mark.parametrize("is_imported", [False, True])
+def test_a_file_whose_name_leaves_no_room_for_that_of_a_cover_gets_none(
+    library: Library, is_imported: bool
+) -> None:
+    book_id = library.add_book()
+    name = f"{'long' * 62}.epub"
+    if is_imported:
+        library.write(library.root / "Shelf" / name, epub(cover=RED))
+        library.scan_all()
+    else:
+        library.add_file(book_id, name, epub(cover=RED))
+        library.scan()
+    assert library.file()["cover_image_filename"] is None
+    assert not library.scan().changed
+    assert library.rows("resync_pending") == []
+
+
 def test_refresh_without_a_cover_in_the_file_keeps_the_image(covered: Library) -> None:
     covered.edit("files", cover_source="manual")
     covered.rewrite(1, epub())

@@ -70,6 +70,11 @@ def replace_files(
     return failed
 
 
+def longest_new_name(folder: str) -> int:
+    """Return how many bytes the name of a new file in a folder may have; 0 where none can be written."""
+    return os.pathconf(folder, "PC_NAME_MAX") if os.access(folder, os.W_OK) else 0
+
+
 def remove_stale_files(folder: str, roots: Sequence[str]) -> None:
     """Remove what a killed writer of covers and sidecars left in a folder, and nothing else.
 

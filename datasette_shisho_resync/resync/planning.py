@@ -21,7 +21,7 @@ from ..comparison import comparison_key, prepared
 from ..decide import ROLE, ROW, Decision, Record, decide_record, limited, make_plan
 from ..errors import BadRequest
 from ..fields import BY_NAME
-from ..files import shown
+from ..files import longest_cover_name, longest_new_name, shown
 from ..model import (
     EMPTY,
     BookRow,
@@ -180,7 +180,7 @@ def _layers(
     circumstances = Circumstances(
         mode,
         unchanged=is_unchanged(reading.stat, file.size_bytes, from_stored(file.modified_at)),
-        write_covers=settings.write_covers and _is_writable(file, settings),
+        write_covers=settings.write_covers and _can_have_cover(file, settings),
         is_part=is_part(file, (f for f in gathered.brief.files if f.id not in gathered.gone)),
     )
     return file_layers(
@@ -195,9 +195,10 @@ def _layers(
     )
 
 
-def _is_writable(file: FileRow, settings: Settings) -> bool:
+def _can_have_cover(file: FileRow, settings: Settings) -> bool:
     """Tell whether a cover could be written beside the file: a plan never promises what can't be kept."""
-    return os.access(os.path.dirname(settings.path_map.here(file.path)), os.W_OK)
+    here = settings.path_map.here(file.path)
+    return longest_cover_name(here) <= longest_new_name(os.path.dirname(here))
 
 
 def _book_layers(

@@ -51,13 +51,14 @@ class Circumstances:
     """What decides which layers count, beside the mode.
 
     `importing`: the record is new, so its path may speak. `unchanged`: size and time are those of
-    the last scan. `is_part`: the book has several audiobook files, of which this is one.
+    the last scan. `cover_mimes`: those of which a cover could be written, since a plan never promises
+    what can't be kept. `is_part`: the book has several audiobook files, of which this is one.
     """
 
     mode: Mode
     importing: bool = False
     unchanged: bool = False
-    write_covers: bool = True
+    cover_mimes: frozenset[str] = frozenset(COVER_MIMES.values())
     is_part: bool = False
 
     @property
@@ -108,9 +109,16 @@ def _enriched_layer(layer: Layer, circumstances: Circumstances, shown_path: str)
 
 
 def _is_cover(value: Value, circumstances: Circumstances) -> bool:
-    """Tell whether an image can become a cover: its bytes are there, and a name for their kind."""
-    is_image = isinstance(value, CoverImage) and value.data and value.mime in COVER_MIMES.values()
-    return bool(is_image) and circumstances.write_covers
+    """Tell whether an image can become a cover: its bytes are there, and a free name for their kind."""
+    return isinstance(value, CoverImage) and bool(value.data) and value.mime in circumstances.cover_mimes
+
+
+def offered_cover_mimes(reading: FileReading) -> Iterator[str]:
+    """Yield the media types of the images that could become the cover and are not beside the file."""
+    said = [reading.parsed, reading.sidecar.parsed if reading.sidecar else None]
+    covers: list[Value] = [parsed.cover for parsed in said if parsed]
+    covers.extend(layer.values.get("cover") for layer in reading.enriched)
+    return (cover.mime for cover in covers if isinstance(cover, CoverImage))
 
 
 def supplement_layers(row: FileRow, *, shown_path: str) -> tuple[Layer, ...]:

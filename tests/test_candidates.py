@@ -168,24 +168,23 @@ def test_a_file_without_a_cover(mode: Mode, stored: Stored, expected: list[Cover
 
 
 def test_a_cover_that_may_not_be_written_is_not_offered() -> None:
-    found = layers(cover=INSIDE, circumstances={"write_covers": False})
+    found = layers(cover=INSIDE, circumstances={"cover_mimes": frozenset({"image/jpeg"})})
     assert not [layer for layer in found.values() if "cover" in layer.values]
 
 
 @pytest.mark.parametrize(
-    ("image", "write_covers", "expected"),
+    ("image", "free", "expected"),
     [
-        (INSIDE, True, True),
-        (INSIDE, False, False),
-        (BESIDE, True, False),
-        (CoverImage("odd", "image/tiff", 1, 1, data=b"x"), True, False),
+        (INSIDE, "image/png", True),
+        (INSIDE, "image/jpeg", False),
+        (BESIDE, "image/png", False),
     ],
 )
-def test_a_cover_needs_bytes_and_a_kind_that_has_a_name(
-    image: CoverImage, write_covers: bool, expected: bool
+def test_a_cover_needs_bytes_and_a_kind_of_which_one_can_be_written(
+    image: CoverImage, free: str, expected: bool
 ) -> None:
     enriched = (Layer("plugin:p", {"cover": image, "genres": ("G",)}),)
-    found = layers(cover=image, enriched=enriched, circumstances={"write_covers": write_covers})
+    found = layers(cover=image, enriched=enriched, circumstances={"cover_mimes": frozenset({free})})
     assert ("cover" in found["plugin:p"].values) is expected
     assert found["plugin:p"].values["genres"] == ("G",)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from builders.cbz import build_cbz
 from builders.images import jpeg, png
@@ -143,6 +145,21 @@ def test_a_file_whose_name_leaves_no_room_for_that_of_a_cover_gets_none(
     assert library.file()["cover_image_filename"] is None
     assert not library.scan().changed
     assert library.rows("resync_pending") == []
+
+
+@pytest.mark.parametrize("target", [None, "theirs.png", "/etc/hostname"])
+@pytest.mark.parametrize("mode", list(Mode))
+def test_what_lies_in_the_place_of_a_cover_and_is_no_image_file_of_its_own_stays(
+    covered: Library, mode: Mode, target: str | None
+) -> None:
+    place = covered.root / "Shelf" / "a.epub.cover.png"
+    place.rename(place.with_name("theirs.png"))
+    place.mkdir() if target is None else place.symlink_to(target)
+    covered.rewrite(1, epub(cover=BLUE))
+    covered.run(mode)
+    assert not covered.run(mode).changed
+    assert place.is_dir() if target is None else place.readlink() == Path(target)
+    assert covered.rows("resync_pending") == []
 
 
 def test_refresh_without_a_cover_in_the_file_keeps_the_image(covered: Library) -> None:

@@ -8,8 +8,8 @@ from .confine import CompanionFolder, open_confined, read_companion
 from .guard import RootEvidence, judge_missing, similar_sibling
 from .lock import JobLock, take_job_lock
 from .mapping import PathMap, checked_roots, respelled, shared_roots
-from .names import COVER_MIMES, cover_name, cover_names, find_cover, is_companion, longest_cover_name, shown
-from .write import longest_new_name, remove_stale_files, replace_file, replace_files
+from .names import COVER_MIMES, cover_name, cover_names, find_cover, is_companion, shown
+from .write import remove_stale_files, replace_file, replace_files, writable_cover_mimes
 
 __all__ = [
     "COVER_MIMES",
@@ -23,8 +23,6 @@ __all__ = [
     "find_cover",
     "is_companion",
     "judge_missing",
-    "longest_cover_name",
-    "longest_new_name",
     "open_confined",
     "read_companion",
     "remove_stale_files",
@@ -35,4 +33,5 @@ __all__ = [
     "shown",
     "similar_sibling",
     "take_job_lock",
+    "writable_cover_mimes",
 ]

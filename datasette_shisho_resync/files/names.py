@@ -55,11 +55,6 @@ def cover_names(file_path: str) -> tuple[str, ...]:
     return tuple(f"{base}{COVER_MARK}{extension}" for extension in COVER_MIMES)
 
 
-def longest_cover_name(file_path: str) -> int:
-    """Return how many bytes the name of a cover of this file may have."""
-    return max(len(os.fsencode(name)) for name in cover_names(file_path))
-
-
 def cover_name(file_path: str, mime: str) -> str | None:
     """Return the base name for a new cover; None when Shisho knows no extension for the media type."""
     # Differs from Shisho: an unknown type gets no name, instead of one without extension.

@@ -8,11 +8,11 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import FileError, FileRefused
 from .confine import check_descriptor, reason_of, require_path, resolve_confined
-from .names import is_writable_companion, shown
+from .names import cover_name, is_writable_companion, shown
 
 _TEMP = re.compile(r"\.resync-[0-9a-f]{16}\.tmp")
 _NEW_MODE = 0o644
@@ -70,9 +70,22 @@ def replace_files(
     return failed
 
 
-def longest_new_name(folder: str) -> int:
-    """Return how many bytes the name of a new file in a folder may have; 0 where none can be written."""
-    return os.pathconf(folder, "PC_NAME_MAX") if os.access(folder, os.W_OK) else 0
+def writable_cover_mimes(file_path: str, mimes: Iterable[str]) -> frozenset[str]:
+    """Return those media types of which a cover could be written beside a file."""
+    folder = os.path.dirname(file_path)
+    names = {mime: cover_name(file_path, mime) for mime in mimes}
+    free = {mime for mime, name in names.items() if name and _is_free(os.path.join(folder, name))}
+    return frozenset(free if free and os.access(folder, os.W_OK) else ())
+
+
+def _is_free(path: str) -> bool:
+    """Tell whether nothing but an ordinary file that could be replaced lies there."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return True
+    except OSError:  # a name too long, for one
+        return False
 
 
 def remove_stale_files(folder: str, roots: Sequence[str]) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..candidates import Circumstances, book_sidecar_layer, file_layers, is_part
+from ..candidates import Circumstances, book_sidecar_layer, file_layers, is_part, offered_cover_mimes
 from ..decide import Decision, Record, as_change, decide_record
 from ..fields import Kind, Level
-from ..files import cover_name, longest_cover_name, longest_new_name, shown
+from ..files import cover_name, shown, writable_cover_mimes
 from ..model import (
     EMPTY,
     BookRow,
@@ -75,7 +75,6 @@ class Importer:
     _files: set[str] = field(default_factory=set)
     _known: dict[tuple[str, str], Identity] = field(default_factory=dict)
     _version: int = -1  # of the data, as `pragma data_version` counts the commits of others
-    _longest_names: dict[str, int] = field(default_factory=dict)  # by folder
     _unfinished: Unfinished = field(default_factory=lambda: Unfinished())
 
     def __post_init__(self) -> None:
@@ -179,7 +178,9 @@ class Importer:
         circumstances = Circumstances(
             Mode.SCAN,
             importing=True,
-            write_covers=self.settings.write_covers and self._can_have_cover(file),
+            cover_mimes=writable_cover_mimes(
+                file.found.path, offered_cover_mimes(file.reading) if self.settings.write_covers else ()
+            ),
             is_part=is_part(row, together),
         )
         return file_layers(
@@ -192,12 +193,6 @@ class Importer:
             shown_path=shown(file.path),
             root_level=book.root_level,
         )
-
-    def _can_have_cover(self, file: NewFile) -> bool:
-        folder = os.path.dirname(file.found.path)
-        if folder not in self._longest_names:
-            self._longest_names = {folder: longest_new_name(folder)}  # files come folder by folder
-        return longest_cover_name(file.path) <= self._longest_names[folder]
 
     def _empty(self, level: Level, layers: Iterable[Layer]) -> Mapping[str, Stored]:
         """Return the fields of a row to be made about which anything was said."""

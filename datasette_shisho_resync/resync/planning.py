@@ -13,6 +13,7 @@ from ..candidates import (
     file_layers,
     is_part,
     is_unchanged,
+    offered_cover_mimes,
     sidecar_content,
     stored_cover,
     supplement_layers,
@@ -21,7 +22,7 @@ from ..comparison import comparison_key, prepared
 from ..decide import ROLE, ROW, Decision, Record, decide_record, limited, make_plan
 from ..errors import BadRequest
 from ..fields import BY_NAME
-from ..files import longest_cover_name, longest_new_name, shown
+from ..files import shown, writable_cover_mimes
 from ..model import (
     EMPTY,
     BookRow,
@@ -180,7 +181,9 @@ def _layers(
     circumstances = Circumstances(
         mode,
         unchanged=is_unchanged(reading.stat, file.size_bytes, from_stored(file.modified_at)),
-        write_covers=settings.write_covers and _can_have_cover(file, settings),
+        cover_mimes=writable_cover_mimes(
+            settings.path_map.here(file.path), offered_cover_mimes(reading) if settings.write_covers else ()
+        ),
         is_part=is_part(file, (f for f in gathered.brief.files if f.id not in gathered.gone)),
     )
     return file_layers(
@@ -193,12 +196,6 @@ def _layers(
         shown_path=shown(file.path),
         root_level=book is not None and not is_in_book_folder(file.path, book.path),
     )
-
-
-def _can_have_cover(file: FileRow, settings: Settings) -> bool:
-    """Tell whether a cover could be written beside the file: a plan never promises what can't be kept."""
-    here = settings.path_map.here(file.path)
-    return longest_cover_name(here) <= longest_new_name(os.path.dirname(here))
 
 
 def _book_layers(

@@ -252,7 +252,7 @@ def test_another_database_is_left_alone(tmp_path: Path, media: Path) -> None:
     for options in ((), ("--dry-run",)):
         told = call(database, media, *options)
         assert told.exit_code == 1
-        assert "is not a Shisho library" in told.stderr
+        assert f"{database}: it is not a Shisho library, it lacks books, files" in told.stderr
     assert rows(database, "select name from sqlite_master") == [("recipes",)]
 
 

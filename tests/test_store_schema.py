@@ -47,7 +47,7 @@ def make_library(path: Path) -> None:
 
 def test_a_new_library_has_every_table_and_is_one(conn: sqlite3.Connection) -> None:
     schema = library_schema(conn)
-    schema.require()
+    schema.require("other.db")
     assert set(schema.columns) == {*LIBRARY_TABLES, *SEARCH_TABLES}
     assert schema.fields == FIELDS
     assert schema.entities == schema.aliased == ENTITIES
@@ -219,7 +219,7 @@ def test_an_older_library_works_without_the_fields_it_lacks(conn: sqlite3.Connec
     for table in ("chapters", "tags", "genre_aliases", "publishers_fts"):
         conn.execute(f"drop table {table}")
     schema = library_schema(conn)
-    schema.require()
+    schema.require("other.db")
     gone = {f.name for f in FIELDS} - {f.name for f in schema.fields}
     assert gone == {"language", "abridged", "chapters", "tags"}
     assert GENRE in schema.entities
@@ -234,9 +234,9 @@ def test_another_database_is_no_library_and_the_message_says_why() -> None:
     schema = library_schema(conn)
     conn.close()
     with pytest.raises(NotALibrary) as caught:
-        schema.require()
+        schema.require("other.db")
     assert caught.value.message == (
-        "The database is not a Shisho library: it lacks books.library_id, books.filepath, "
+        "other.db: it is not a Shisho library, it lacks books.library_id, books.filepath, "
         "books.title_source, files, libraries, library_paths."
     )
 

@@ -51,7 +51,7 @@ def session_on(
     more_roots: Iterable[str] = (),
 ) -> Iterator[Session]:
     """Work on a connection; with `writes`, what an interrupted run left undone is done first."""
-    library_schema(conn).require()
+    library_schema(conn).require(shown(common.database))
     settings = with_default_roots(settings, conn, more_roots)
     with WorkerPool(settings.workers, settings.limits, load_extensions(pm)) as pool:
         service = Service(conn, shown(common.database), settings, pool)

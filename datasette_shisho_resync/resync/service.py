@@ -53,7 +53,7 @@ class Service:
         if self._schema is None or version != self._schema_version:
             self._schema = library_schema(self.conn)
             self._schema_version = version
-        self._schema.require()
+        self._schema.require(self.database)
         return self._schema
 
     def gather(self, ask: Ask) -> Gathered:

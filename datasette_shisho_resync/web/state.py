@@ -86,7 +86,7 @@ class WebState:
             known = (version, library_schema(conn))
             if not conn.in_transaction:  # what is rolled back may leave its number to other tables
                 self._schemas[database] = known
-        known[1].require()
+        known[1].require(database)
         return known[1]
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ async def start(datasette: Datasette) -> None:
 
 async def _roots(db: Database, settings: Settings) -> tuple[str, ...] | None:
     def library_roots(conn: sqlite3.Connection) -> tuple[str, ...]:
-        library_schema(conn).require()
+        library_schema(conn).require(db.name)
         return with_default_roots(replace(settings, roots=None), conn, ()).roots or ()
 
     try:

@@ -53,10 +53,10 @@ class LibrarySchema:
         """Tell whether a table exists with these columns."""
         return table in self.columns and self.columns[table].issuperset(columns)
 
-    def require(self) -> None:
-        """Raise NotALibrary, with what is missing, unless this is a library that we can work with."""
+    def require(self, database: str) -> None:
+        """Raise NotALibrary, with what is missing, unless the database is a library that we can work with."""
         if self.missing:
-            raise NotALibrary(f"The database is not a Shisho library: it lacks {', '.join(self.missing)}.")
+            raise NotALibrary(f"{database}: it is not a Shisho library, it lacks {', '.join(self.missing)}.")
 
 
 def library_schema(conn: sqlite3.Connection) -> LibrarySchema:

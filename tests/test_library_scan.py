@@ -374,6 +374,18 @@ def test_the_sidecars_of_a_moved_folder_are_no_news(library: Library, new_name: 
     assert (library.dump(), sorted((library.root / "Moved").iterdir())) == (before, files)
 
 
+def test_the_sidecar_of_a_book_from_whose_folder_one_file_was_moved_is_no_news(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune", ["Frank Herbert"]))
+    path = put(library, "Dune/dune.m4b", build_m4b(title="Dune", artist="Frank Herbert"))
+    scan(library)
+    (library.root / "Heard").mkdir()
+    path.rename(library.root / "Heard" / "dune.m4b")
+    assert scan(library).moved == 1
+    before, files = library.dump(), sorted(library.root.rglob("*"))
+    assert scan(library).unchanged == 2
+    assert (library.dump(), sorted(library.root.rglob("*"))) == (before, files)
+
+
 def test_files_that_look_alike_are_not_taken_for_moved(library: Library) -> None:
     data = epub("Dune")
     one, two = put(library, "A/dune.epub", data), put(library, "B/dune.epub", data)

@@ -28,7 +28,7 @@ from ..store.library import (
     path_of_book,
     set_path,
 )
-from ..store.pending import move_sidecars
+from ..store.pending import also_seen_at
 from ..store.schema import LibrarySchema
 from ..store.search import index_book
 from ..store.times import now, to_stored
@@ -97,7 +97,7 @@ class Mover:
         """Give a file's row its new path, and its book's if that follows, as a run of its own."""
         path = self.settings.path_map.stored(file.path)
         set_path(self.conn, "files", row.id, path)
-        move_sidecars(self.conn, list(_moved_sidecars(row.path, path)))
+        also_seen_at(self.conn, list(_moved_sidecars(row.path, path)))
         entries = [Entry("files", row.id, "filepath", row.path, None, path, None, Reason.NEW_VALUE.value)]
         entries.extend(self._move_book(row, path))
         index_book(self.conn, schema, row.book_id)
@@ -122,7 +122,10 @@ class Mover:
 
 
 def _moved_sidecars(old: str, new: str) -> Iterator[tuple[str, str]]:
-    """Yield where the sidecars that go along with a file were, and where they are: no news there."""
+    """Yield where the sidecars of a file were, and where they are if they went along: no news there.
+
+    The book's stays where it was when other files of the book did.
+    """
     yield old + SIDECAR_SUFFIX, new + SIDECAR_SUFFIX
     old_folder, new_folder = os.path.dirname(old), os.path.dirname(new)
     for name in (os.path.splitext(os.path.basename(old))[0], os.path.basename(old_folder)):

@@ -75,10 +75,15 @@ def add_sidecars(conn: sqlite3.Connection, seen: Sequence[tuple[str, str]]) -> N
     )
 
 
-def move_sidecars(conn: sqlite3.Connection, moves: Sequence[tuple[str, str]]) -> None:
-    """Remember sidecars at the paths, (old, new), to which they were moved."""
+def also_seen_at(conn: sqlite3.Connection, moves: Sequence[tuple[str, str]]) -> None:
+    """Remember sidecars also at the paths, (old, new), to which they may have been moved."""
     conn.executemany(
-        "update or ignore resync_sidecars set path = cast(? as text) where path = cast(? as text)",
+        """
+        insert or ignore into resync_sidecars (path, sha256, seen_at)
+        select cast(? as text), sha256, seen_at
+        from resync_sidecars
+        where path = cast(? as text)
+        """,
         [(sql_text(new), sql_text(old)) for old, new in moves],
     )
 

@@ -63,6 +63,18 @@ def test_a_file_that_can_not_be_read_causes_no_write(library: Library, watcher: 
     assert len(library.rows("resync_jobs")) == jobs
 
 
+def test_a_file_that_can_not_be_read_beside_those_of_its_book_causes_no_write(
+    library: Library, watcher: sqlite3.Connection
+) -> None:
+    put(library, "a")
+    library.write(library.root / "a" / "broken.m4b", b"no audiobook")
+    scan(library)
+    before = data_version(watcher)
+    report = scan(library)
+    assert (report.failed, report.job_id) == (1, None)
+    assert data_version(watcher) == before
+
+
 def test_a_folder_of_files_that_can_not_be_read_leaves_no_job(library: Library) -> None:
     put(library, "broken", data=b"no archive")
     assert scan(library).failed == 1

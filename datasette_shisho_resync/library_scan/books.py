@@ -43,11 +43,10 @@ class BookFinder:
     def _folder_book(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[NewBook]:
         """A folder that is one book; where nothing of it is known or read, its supplements wait."""
         path = self.path_map.stored(unit.folder.path)
-        if not files and self.importer.book_at(path) is None:
-            return
         supplements = [as_supplement(s, self.path_map) for s in unit.supplements]
         unknown = tuple(s for s in supplements if not self.importer.has_file(s.path))
-        yield NewBook(path, _in_order(files), unknown, root_level=False)
+        if files or (unknown and self.importer.book_at(path) is not None):
+            yield NewBook(path, _in_order(files), unknown, root_level=False)
 
     def _book_paths(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[tuple[NewFile, str]]:
         """Return each file's book path in a folder that does not stand for one book."""

@@ -235,6 +235,20 @@ def test_a_file_is_found_through_a_link_and_through_the_path_map(library: Librar
     assert unmapped["status"] == 409
 
 
+def test_a_file_is_found_by_its_real_path_in_a_library_whose_folder_is_a_link(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(library.root)
+    for table in ("library_paths", "books", "files"):
+        library.rows(f"update {table} set filepath = replace(filepath, ?, ?)", str(library.root), str(link))
+    monkeypatch.chdir(library.root)
+
+    said = answer("resync", library.database, "--path", "A Book/a.epub")
+
+    assert [(f["path"], f["status"]) for f in said["files"]] == [(f"{link}/A Book/a.epub", "ok")]
+
+
 def test_a_path_without_a_row_is_an_unknown_row(untouched: Library) -> None:
     said = answer("resync", untouched.database, "--path", untouched.root / "x\x1b[31m.epub", exit_code=1)
 

@@ -10,10 +10,11 @@ import click
 
 from ..errors import UnknownRow
 from ..fields import BY_NAME
-from ..files import PathMap, shown
+from ..files import PathMap, respelled, shown
 from ..json_output import outcome_to_json
 from ..model import Mode, Outcome, Target
 from ..resync import Ask, By, Service
+from ..store.library import load_libraries
 from ..store.lookup import file_ids_at
 from . import confirmation
 from .command import FAILED, Command
@@ -70,7 +71,9 @@ def command(
 
 def _file_at(conn: sqlite3.Connection, path: str, path_map: PathMap) -> Target:
     """Return the file with this path. Raises UnknownRow."""
-    places = (os.path.abspath(path), os.path.realpath(path))
+    real = os.path.realpath(path)
+    roots = [path_map.here(root) for library in load_libraries(conn) for root in library.paths]
+    places = (os.path.abspath(path), real, respelled(real, roots))
     found = file_ids_at(conn, dict.fromkeys(map(path_map.stored, places)))
     if not found:
         raise UnknownRow(f"{shown(path)}: the library has no file with this path.")

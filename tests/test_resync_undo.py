@@ -11,6 +11,7 @@ from datasette_shisho_resync.errors import Conflict, UndoConflict, UnknownRow
 from datasette_shisho_resync.model import Mode
 from datasette_shisho_resync.store.history import finish_job, start_job
 
+NAMED = ("persons", "series", "genres", "tags", "publishers")
 FULL = {"genres": ["SF", "Fun"], "tags": "x,y", "description": "Words", "publisher": "P", "language": "en"}
 
 
@@ -52,6 +53,41 @@ def test_undo_of_a_removal_restores_every_row(book: Library) -> None:
     assert undone.target == run.plan.target
     book.undo(undone.run_id)
     assert book.rows("series_fts")[0]["book_titles"] == ""
+
+
+@pytest.mark.parametrize("foreign_keys", ["on", "off"])
+def test_undo_of_a_removal_brings_back_what_the_book_named_and_a_shisho_dropped_since(
+    book: Library, foreign_keys: str
+) -> None:
+    book.conn.execute(f"pragma foreign_keys = {foreign_keys}")
+    book.rewrite(1, full())
+    book.scan()
+    book.edit("persons", sort_name="Mine", sort_name_source="manual")
+    book.add_witness()
+    book.remove(1)
+    before = book.content(with_derived=False)
+    run = book.scan()
+    for table in NAMED:
+        book.conn.execute(f"delete from {table}")
+        book.conn.execute(f"delete from {table}_fts")
+    undone = book.undo(run.run_id)
+    assert book.content(with_derived=False) == before
+    assert [row["name"] for row in book.rows("persons_fts")] == ["Ann", "Bob"]
+    book.undo(undone.run_id)
+    assert not any(book.rows(table) for table in NAMED)
+
+
+def test_a_name_that_was_made_anew_since_a_removal_is_meant_by_its_undo(book: Library) -> None:
+    book.rewrite(1, full())
+    book.scan()
+    book.add_witness()
+    book.remove(1)
+    run = book.scan()
+    book.conn.execute("delete from persons where name = 'Ann'")
+    anew = book.add("persons", library_id=1, name="ann", sort_name="ann", sort_name_source="filepath")
+    book.undo(run.run_id)
+    assert [row["person_id"] for row in book.rows("authors")] == [anew, 2]
+    assert book.authors() == ["ann", "Bob"]
 
 
 @pytest.mark.parametrize("foreign_keys", ["on", "off"])
@@ -219,6 +255,9 @@ def row(table: str, **columns: object) -> dict[str, object]:
             **{'x") values (1); drop table books; --': 1},
         ),
         row("authors", id=[9], book_id={"a": 1}, person_id=1, sort_order=5),
+        row("authors", id=9, book_id=1, person_id=1, sort_order=5, named={"id": 2}),
+        row("authors", id=9, book_id=1, person_id=77, sort_order=5, named={"id": 77, "name": 5}),
+        row("authors", id=9, book_id=1, person_id=77, sort_order=5, named=5),
         {"row_pk": "x"},
     ],
     ids=lambda forged: str(forged)[:80],

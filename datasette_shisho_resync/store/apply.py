@@ -31,7 +31,7 @@ from ..model import (
 )
 from .entities import EntityRows
 from .history import Entry
-from .removal import DoomedRow, remove_rows
+from .removal import DoomedRow, kept_images, remove_rows
 from .schema import LibrarySchema, sql_text
 from .snapshot import load_list
 from .times import date_to_stored, to_stored
@@ -272,10 +272,11 @@ def _promote(writing: Writing, change: Change) -> Entry:
 
 def apply_removals(conn: sqlite3.Connection, doomed: Sequence[DoomedRow]) -> list[Entry]:
     """Remove rows children first; each is kept whole in its history entry."""
+    images = kept_images(conn, doomed)
     remove_rows(conn, doomed)
     return [
-        Entry(d.table, d.pk, d.column or "row", dict(d.image.columns), None, None, None, Reason.REMOVED.value)
-        for d in doomed
+        Entry(d.table, d.pk, d.column or "row", image, None, None, None, Reason.REMOVED.value)
+        for d, image in zip(doomed, images, strict=True)
     ]
 
 

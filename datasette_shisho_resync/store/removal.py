@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..fields import FIELDS
 from ..model import RowImage
 from .schema import quoted, sql_text
 
@@ -26,6 +27,10 @@ _KNOWN_CHILDREN = (
     ("files", "chapters", "file_id"),
     ("files", "file_fingerprints", "file_id"),
 )
+
+NAMED = "named"
+ENTITY_OF = {f.link_table or f.level.value: f.entity for f in FIELDS if f.entity is not None}
+"""The kind of named row that the rows of a table point to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,21 @@ def row_image(conn: sqlite3.Connection, table: str, pk: int) -> RowImage | None:
             raise
         return None
     return RowImage(tuple(zip(row.keys(), row, strict=True))) if row else None
+
+
+def kept_images(conn: sqlite3.Connection, rows: Sequence[DoomedRow]) -> list[dict[str, Any]]:
+    """Return what the history keeps of rows that go: each whole, and as `NAMED` the person, genre ... that it
+    points to, which may be gone too when it comes back: Shisho's scans drop what nothing uses."""
+    return [_with_named(conn, row) for row in rows]
+
+
+def _with_named(conn: sqlite3.Connection, row: DoomedRow) -> dict[str, Any]:
+    kept = dict(row.image.columns)
+    entity = ENTITY_OF.get(row.table)
+    if entity is None or row.column is not None or not isinstance(kept.get(entity.id_column), int):
+        return kept
+    named = row_image(conn, entity.table, kept[entity.id_column])
+    return {**kept, NAMED: dict(named.columns)} if named else kept
 
 
 def remove_rows(conn: sqlite3.Connection, rows: Sequence[DoomedRow]) -> None:

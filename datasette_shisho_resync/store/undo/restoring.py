@@ -6,19 +6,20 @@ Source: design 5.1 and section 6 "Undo".
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import Conflict, UndoConflict
-from ...fields import BY_NAME, ENTITIES, Field, Kind, Level
+from ...fields import BY_NAME, ENTITIES, Entity, Field, Kind, Level
 from ..apply import MARK, cover_columns, mark, mark_entry, set_columns, unmark
 from ..entities import forget_entity
 from ..history import Entry, Run, made_by_undone_runs
-from ..removal import doomed_rows, is_used, remove_rows, restore_row, row_image
+from ..removal import ENTITY_OF, NAMED, doomed_rows, is_used, kept_images, remove_rows, restore_row, row_image
 from ..schema import LibrarySchema, quoted, sql_text
 from ..search import index_entity
-from ..snapshot import load_list
+from ..snapshot import find_entity, load_list
 from .cells import FILE_FIELDS, NAME_SOURCE, PATH, ROLE, ROW, image_of, plain, rows_of, structure
 from .checking import UndoCheck
 
@@ -44,9 +45,11 @@ class Undo:
         """Restore rows, then fields, then drop what the run made and nothing else uses; with what runs of
         its job made that were undone while it was used."""
         self.conn.execute("pragma defer_foreign_keys = on")  # a chapter may come before its parent
-        for entry in reversed(self.run.entries):
-            if entry.field == ROW and entry.new is None:
-                self._restore(entry)
+        removed = [e for e in reversed(self.run.entries) if e.field == ROW and e.new is None]
+        for entry in removed:
+            self._restore(entry)
+        for entry in removed:
+            self._restore_named(entry)
         for entry in reversed(self.run.entries):
             if entry.field != ROW and entry.field not in FILE_FIELDS:
                 self._revert(entry)
@@ -57,15 +60,56 @@ class Undo:
             self._drop(entry)
 
     def _restore(self, entry: Entry) -> None:
-        columns = list(image_of(entry.old).items())
-        self._insert(entry.table, entry.pk, columns)
-        if entry.table in _ENTITIES:
-            index_entity(self.conn, self.schema, _ENTITIES[entry.table], entry.pk)
-        self.entries.append(Entry(entry.table, entry.pk, ROW, None, None, dict(columns), None, "new_value"))
+        image = image_of(entry.old)
+        if entry.table in ENTITY_OF:
+            image = {name: value for name, value in image.items() if name != NAMED}
+        self._bring_back(entry.table, entry.pk, image)
+
+    def _bring_back(self, table: str, pk: int, image: Mapping[str, Any]) -> None:
+        self._insert(table, pk, list(image.items()))
+        if table in _ENTITIES:
+            index_entity(self.conn, self.schema, _ENTITIES[table], pk)
+        self.entries.append(Entry(table, pk, ROW, None, None, dict(image), None, "new_value"))
+
+    def _restore_named(self, entry: Entry) -> None:
+        """Bring back the person, genre ... that a restored row points to, where it is gone since; where
+        another row has its name now, that one is meant."""
+        entity, image = ENTITY_OF.get(entry.table), image_of(entry.old)
+        if entity is None or NAMED not in image:
+            return
+        named = {c: v for c, v in image_of(image[NAMED]).items() if c in self.schema.columns[entity.table]}
+        pk = named.get("id")
+        if not isinstance(pk, int) or pk != image.get(entity.id_column):
+            raise Conflict("The history holds a value that no run writes.")
+        if row_image(self.conn, entity.table, pk) is not None:
+            return
+        namesake = self._namesake(entity, named)
+        if namesake is None:
+            self._bring_back(entity.table, pk, named)
+        else:
+            self._point(entry, entity.id_column, namesake)
+
+    def _namesake(self, entity: Entity, named: Mapping[str, Any]) -> int | None:
+        library_id, name = named.get("library_id"), named.get("name")
+        if not isinstance(library_id, int) or not isinstance(name, str):
+            raise Conflict("The history holds a value that no run writes.")
+        found = find_entity(self.conn, self.schema, library_id, entity.table, name)
+        return found.id if found else None
+
+    def _point(self, entry: Entry, column: str, pk: int) -> None:
+        with self._taking_place(entry.table, entry.pk):
+            self.conn.execute(
+                f"update {quoted(entry.table)} set {quoted(column)} = ? where rowid = ?", (pk, entry.pk)
+            )
 
     def _insert(self, table: str, pk: int, columns: Sequence[tuple[str, Any]]) -> None:
-        try:
+        with self._taking_place(table, pk):
             restore_row(self.conn, table, pk, columns)
+
+    @contextmanager
+    def _taking_place(self, table: str, pk: int) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.Error as error:
             name = f"{table}.{pk}"
             raise UndoConflict(
@@ -83,9 +127,10 @@ class Undo:
             self._note_removed(entry.table, entry.pk, ROW, dict(image.columns))
             return
         doomed = doomed_rows(self.conn, [(entry.table, entry.pk)])
+        images = kept_images(self.conn, doomed)
         remove_rows(self.conn, doomed)
-        for d in doomed:
-            self._note_removed(d.table, d.pk, d.column or ROW, dict(d.image.columns))
+        for d, kept in zip(doomed, images, strict=True):
+            self._note_removed(d.table, d.pk, d.column or ROW, kept)
 
     def _note_removed(self, table: str, pk: int, name: str, image: Mapping[str, Any]) -> None:
         self.entries.append(Entry(table, pk, name, image, None, None, None, "removed"))

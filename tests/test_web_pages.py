@@ -102,6 +102,16 @@ async def test_an_immutable_database_only_explains(book: Library) -> None:
     assert "shisho_resync.js" not in page
 
 
+@pytest.mark.parametrize("book_id", [1.5, b"1", "1_0", "9" * 30, "9" * 5000, "one"])
+async def test_a_file_whose_book_id_is_none_has_no_panel_and_says_so(book: Library, book_id: object) -> None:
+    book.conn.execute("update files set book_id = ?", (book_id,))
+    client = Client(served(book))
+    page = await client.get("/library/files/1")
+    assert (page.status_code, "shisho-panel" in page.text) == (200, False)
+    answer = await client.get("/library/files/1/-/explain", json=True)
+    assert (answer.status_code, "no id in the column book_id" in answer.text) == (422, True)
+
+
 async def test_a_database_that_is_no_library_has_none(tmp_path: Any) -> None:
     with closing(sqlite3.connect(tmp_path / "library.db")) as conn, conn:
         conn.execute("create table books (id integer primary key)")

@@ -164,15 +164,22 @@ def shown_cell(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+_MOST_DIGITS = 19  # of an id that SQLite surely holds
+
+
 def stored_id(value: Any, table: str, column: str) -> int:
     """Return the id in a cell that should hold one, as a number or, in older libraries, as text.
 
+    Nothing is rounded or trimmed: a row is found again only by what SQLite takes for equal.
+
     Raises `NotALibrary`.
     """
-    try:
+    if isinstance(value, int):
+        return value
+    is_short = isinstance(value, str) and len(value) < _MOST_DIGITS
+    if is_short and value.isdecimal() and str(int(value)) == value:
         return int(value)
-    except (TypeError, ValueError, OverflowError):
-        raise NotALibrary(f"A row of {table} holds no id in the column {column}.") from None
+    raise NotALibrary(f"A row of {table} holds no id in the column {column}.")
 
 
 def quoted(identifier: str) -> str:

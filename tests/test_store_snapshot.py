@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import date
 from typing import Any
 
@@ -61,6 +63,20 @@ def test_a_file_without_a_book_stands_alone(bare: Library) -> None:
 
 def snapshot_of_orphan(library: Library) -> Snapshot:
     return load_snapshot(library.conn, library_schema(library.conn), find_brief(library.conn, FILE), [1], ())
+
+
+def test_a_file_that_goes_while_its_book_is_looked_up_is_unknown(bare: Library) -> None:
+    with closing(sqlite3.connect(bare.path, isolation_level=None)) as other:
+
+        def remove(statement: str) -> None:
+            if "from books" in statement:
+                other.execute("delete from files")
+
+        bare.conn.set_trace_callback(remove)
+        brief = find_brief(bare.conn, FILE)
+        bare.conn.set_trace_callback(None)
+    with pytest.raises(UnknownRow):
+        brief.file(1)
 
 
 def test_an_unknown_row_is_reported(library: Library) -> None:

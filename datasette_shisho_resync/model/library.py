@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import UnknownRow
 from .metadata import Value
 
 TABLES = ("books", "files")
@@ -68,7 +69,11 @@ class Brief:
     known_sidecars: frozenset[str] = frozenset()
 
     def file(self, file_id: int) -> FileRow:
-        return next(f for f in self.files if f.id == file_id)
+        """Raises `UnknownRow` for a file that another program moved or removed while the rows were read."""
+        found = next((f for f in self.files if f.id == file_id), None)
+        if found is None:
+            raise UnknownRow(f"There is no file {file_id}.")
+        return found
 
 
 @dataclass(frozen=True, slots=True)

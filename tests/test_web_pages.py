@@ -95,11 +95,24 @@ async def test_other_tables_and_closed_libraries_have_none(book: Library) -> Non
 
 
 async def test_an_immutable_database_only_explains(book: Library) -> None:
+    book.scan()
     book.conn.execute("pragma journal_mode = delete")
     client = Client(served(book, immutable=True))
     page = (await client.get(ROW)).text
     assert links_of(page) == ["Why these values?"]
     assert "shisho_resync.js" not in page
+    assert ("/resync_runs/1" in page, "/-/undo" in page) == (True, False)
+
+
+@pytest.mark.parametrize("path", ["/library/resync_runs/1/-/undo", "/library/-/resync/jobs/1/undo"])
+async def test_an_immutable_database_has_no_button_to_undo(book: Library, path: str) -> None:
+    book.scan()
+    book.conn.execute("insert into resync_jobs (id, kind, state, started_at) values (1, 'scan', 'done', '')")
+    book.conn.execute("update resync_runs set job_id = 1")
+    book.conn.commit()
+    book.conn.execute("pragma journal_mode = delete")
+    page = (await Client(served(book, immutable=True)).get(path)).text
+    assert ("served as immutable" in page, 'value="Undo"' in page) == (True, False)
 
 
 @pytest.mark.parametrize("book_id", [1.5, b"1", "1_0", "9" * 30, "9" * 5000, "one"])

@@ -181,6 +181,7 @@ def undo_job_page(library: WebLibrary, record: JobRecord, runs: int) -> dict[str
         "title": _job_title(record),
         "url": job_url(library.datasette, library.name, record.id),
         "runs": runs,
+        "is_mutable": library.db.is_mutable,
         "runs_url": _runs_url(library, record),
     }
 

@@ -227,6 +227,7 @@ def undo_page(library: WebLibrary, run: Run, brief: Brief | None, visible: froze
         "run_url": library.datasette.urls.row(library.name, "resync_runs", str(run.id)),
         "label": UNDO,
         "mode": shown(run.mode),
+        "is_mutable": library.db.is_mutable,
         "fields": [_undone_field(e) for e in fields],
         "back": [_undone_row(e, e.old, visible) for e in rows if e.old is not None],
         "gone": [_undone_row(e, e.new, visible) for e in rows if e.old is None],

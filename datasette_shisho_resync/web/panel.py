@@ -59,6 +59,7 @@ async def panel_of(library: WebLibrary, actor: Actor, target: Target) -> dict[st
         "history_url": _history_url(library, target) if runs else None,
         "explain_url": f"{library.datasette.urls.row(library.name, target.table, str(target.pk))}/-/explain",
         "undo_label": UNDO,
+        "is_mutable": library.db.is_mutable,
     }
 
 

@@ -369,6 +369,16 @@ async def test_a_cover_that_is_a_link_out_of_the_roots_is_refused(client: Client
     assert (response.status_code, "SECRET" in response.text) == (403, False)
 
 
+@pytest.mark.parametrize("name", ["there.jpg", "not_there.jpg"])
+async def test_whether_a_cover_is_outside_the_roots_is_nobodys_to_learn(
+    client: Client, book: Library, tmp_path: Any, name: str
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "there.jpg").write_bytes(COVER)
+    book.edit("files", filepath=str(tmp_path / "outside" / "x.epub"), cover_image_filename=name)
+    assert (await client.get("/library/files/1/-/cover")).status_code == 403
+
+
 async def test_a_cover_needs_view_table_alone(client: Client) -> None:
     assert (await client.get("/library/files/1/-/cover", None)).status_code == 200
     client.ds.config["permissions"] = {"view-table": {"id": "ed"}}

@@ -4,7 +4,7 @@ Knows paths and bytes only, never SQLite, formats or fields. Paths are `str` as 
 makes them: a byte that is not UTF-8 is a surrogate escape.
 """
 
-from .confine import CompanionFolder, open_confined, read_companion
+from .confine import CompanionFolder, open_confined, read_companion, resolve_confined
 from .guard import RootEvidence, judge_missing, similar_sibling
 from .lock import JobLock, take_job_lock
 from .mapping import PathMap, checked_roots, respelled, shared_roots
@@ -28,6 +28,7 @@ __all__ = [
     "remove_stale_files",
     "replace_file",
     "replace_files",
+    "resolve_confined",
     "respelled",
     "shared_roots",
     "shown",

@@ -7,7 +7,7 @@ import os
 from datasette import Response
 
 from ..errors import UnknownRow
-from ..files import COVER_MIMES, read_companion
+from ..files import COVER_MIMES, read_companion, resolve_confined
 from ..model import Brief, FileRow
 from ..resync.gathering import readable_roots
 from ..settings import Settings
@@ -43,4 +43,5 @@ def cover_mime(name: str | None) -> str | None:
 def _read(file: FileRow, roots: tuple[str, ...], settings: Settings) -> bytes | None:
     here = settings.path_map.here(os.path.join(os.path.dirname(file.path), file.cover_name or ""))
     allowed = readable_roots(roots, settings)
+    resolve_confined(here, allowed)  # also what is not there: nobody shall learn what is elsewhere
     return read_companion(here, allowed, settings.limits.max_cover_bytes, "max_cover_bytes")

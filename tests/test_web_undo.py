@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from datasette.app import Datasette
 from library import Library, epub
+from markupsafe import escape
 from web import EDITOR, GRANTS, Client, served
 
 from datasette_shisho_resync.store.schema import create_history, create_library
@@ -47,13 +48,26 @@ async def test_the_form_undoes_and_leads_to_the_row(client: Client, book: Librar
 
 async def test_json_undoes_and_answers_with_what_it_put_back(client: Client, book: Library) -> None:
     shown = (await client.get(UNDO, json=True)).json()
-    assert {"table": "books", "pk": 1, "field": "title"}.items() <= shown["changes"][-1].items() or shown[
-        "changes"
-    ]
     client.ds.config["permissions"] = GRANTS
     answer = (await post(client)).json()
+    done = {(c["table"], c["pk"], c["field"]): c for c in answer["changes"]}
+    assert [c for c in shown["changes"] if c["field"] == "row"]
+    for change in shown["changes"]:
+        same = done[change["table"], change["pk"], change["field"]]
+        assert change["field"] == "row" or (change["old"], change["new"]) == (same["old"], same["new"])
+        assert (type(change["old"]), type(change["new"])) == (type(same["old"]), type(same["new"]))
     assert (answer["ok"], answer["undo_of"], answer["run"]) == (True, 1, 2)
     assert book.rows("resync_runs")[1]["actor"] == "ed"
+
+
+async def test_a_title_that_looks_like_json_comes_back_as_it_was(client: Client, book: Library) -> None:
+    title = '{"name": "Dune"}'
+    book.edit("books", title=title, title_source="manual")
+    run = (await client.resync(mode="refresh")).json()["run"]
+    path = f"/library/resync_runs/{run}/-/undo"
+    changes = (await client.get(path, json=True)).json()["changes"]
+    assert title in [change["new"] for change in changes]
+    assert str(escape(title)) in (await client.get(path)).text
 
 
 async def test_a_removed_book_comes_back(client: Client, book: Library) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from datasette import Forbidden
 
 from ..errors import UnknownRow
-from ..fields import BY_NAME, Field
+from ..fields import BY_NAME, Field, Kind
 from ..json_output import sendable
 from ..model import Value
 from ..store.history import Entry, Run, from_cell
@@ -49,9 +49,9 @@ def run_entries(run: Run) -> list[dict[str, Any]]:
             "table": entry.table,
             "pk": entry.pk,
             "field": entry.field,
-            "old": sendable(entry.new),
+            "old": sendable(_value(entry, entry.new)),
             "old_source": entry.new_source,
-            "new": sendable(entry.old),
+            "new": sendable(_value(entry, entry.old)),
             "new_source": entry.old_source,
             "reason": entry.reason,
         }
@@ -59,12 +59,19 @@ def run_entries(run: Run) -> list[dict[str, Any]]:
     ]
 
 
+def _value(entry: Entry, cell: Any) -> Any:
+    """Return what a history cell holds: of rows, lists and the like their structure, of a scalar itself."""
+    field = BY_NAME.get(entry.field)
+    is_scalar = field is not None and not field.is_list and field.kind not in (Kind.PUBLISHER, Kind.COVER)
+    return cell if is_scalar else _structure(cell)
+
+
 def entry_cells(entry: Entry) -> tuple[Cell, Cell]:
     """Return a field's value before and after a run, lists with what came and went marked."""
     field = BY_NAME[entry.field]
     if field.is_list:
         return list_cells(_list(field, entry.old), _list(field, entry.new))
-    return shown_cell(_cell_text(entry.old)), shown_cell(_cell_text(entry.new))
+    return shown_cell(_cell_text(entry, entry.old)), shown_cell(_cell_text(entry, entry.new))
 
 
 def _list(field: Field, cell: Any) -> Value:
@@ -75,11 +82,11 @@ def _list(field: Field, cell: Any) -> Value:
         return ()
 
 
-def _cell_text(cell: Any) -> str | None:
+def _cell_text(entry: Entry, cell: Any) -> str | None:
     """Return a scalar as text, of a structure what it is called."""
     if cell is None or cell == "":
         return None
-    named = _structure(cell)
+    named = _value(entry, cell)
     return str(sendable(row_text(named) if isinstance(named, dict) else cell)) or None
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import time
 
 import pytest
 from builders.images import image, jpeg, png
@@ -80,6 +81,15 @@ def test_a_bitmap_stored_from_the_top_down_has_a_positive_height() -> None:
 def test_what_is_no_measurable_image_is_refused(data: bytes) -> None:
     with pytest.raises(UnreadableFile, match=r"^book\.epub: .*cover"):
         read_cover(data, "book.epub", LIMITS)
+
+
+@pytest.mark.parametrize("unit", [b"\xff", b"\xff\xd0", b"\xff\xe0\0\0", b"\xff\xe0\0\2x", b"\xff\xfe\0\4ab"])
+def test_a_jpeg_without_end_is_refused_at_once(unit: bytes) -> None:
+    data = b"\xff\xd8\xff\xe0\0\4ab" + unit * (30_000_000 // len(unit))
+    started = time.process_time()
+    with pytest.raises(UnreadableFile, match="without a size"):
+        read_cover(data, "book.epub", LIMITS)
+    assert time.process_time() - started < 1
 
 
 def test_a_cover_of_absurd_size_is_refused_from_its_header() -> None:

@@ -13,7 +13,7 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, EncodedStreamOb
 
 from datasette_shisho_resync.demo.mp4 import box
 
-from .cbz import build_cbz
+from .cbz import build_cbz, comic_info_xml
 from .epub import build_epub, zipped
 from .m4b import build_m4b
 from .pdf import written
@@ -46,6 +46,24 @@ def overlapping_entries() -> bytes:
     while position >= 0:
         struct.pack_into("<L", data, position + 42, 0)
         position = data.find(b"PK\1\2", position + 4)
+    return bytes(data)
+
+
+def damaged_covers() -> bytes:
+    """Every page is marked as the cover, and none is sound: all of them are the same bytes of zeros."""
+    marks = "".join(f'<Page Image="{number}" Type="FrontCover"/>' for number in range(1000))
+    page = bytes(32 * 1024**2)
+    data = bytearray(
+        build_cbz(
+            comic_info=comic_info_xml(f"<Pages>{marks}</Pages>"),
+            pages={"0000.jpg": page, **dict.fromkeys((f"{n:04}.jpg" for n in range(1, 1000)), b"")},
+        )
+    )
+    record = data.find(b"0000.jpg", data.find(b"PK\1\2")) - 46
+    sizes, offset = data[record + 16 : record + 28], data[record + 42 : record + 46]
+    while (record := data.find(b"PK\1\2", record + 4)) >= 0:
+        data[record + 10 : record + 12] = b"\x08\0"
+        data[record + 16 : record + 28], data[record + 42 : record + 46] = sizes, offset
     return bytes(data)
 
 
@@ -131,6 +149,7 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "cover of zeros.epub": lambda: build_epub(cover=b"\xff\xd8\xff" + bytes(MANY)),
     "huge cover.epub": lambda: build_epub(cover=huge_png()),
     "entries.cbz": entries_without_end,
+    "damaged covers.cbz": damaged_covers,
     "overlapping.cbz": overlapping_entries,
     "page of zeros.cbz": lambda: build_cbz(pages={"1.jpg": bytes(MANY)}),
     "huge page.cbz": lambda: build_cbz(pages={"1.png": huge_png()}),

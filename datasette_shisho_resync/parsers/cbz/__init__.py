@@ -162,13 +162,14 @@ def _load_cover(
     archive: Archive, pages: tuple[str, ...], covers: tuple[int, ...], name: str, limits: Limits
 ) -> CoverImage:
     """Return the first sound page of `covers`. Raises: MediaError, of the best page, when none is."""
-    errors: list[MediaError] = []
+    failure: MediaError | None = None
     for page in covers:
         try:
             return _load_page(archive, pages, page, name, limits)
         except MediaError as error:
-            errors.append(error)
-    raise errors[0]
+            failure = failure or error  # one alone: each keeps hold of the bytes of its page
+    assert failure is not None
+    raise failure
 
 
 def _load_page(archive: Archive, pages: tuple[str, ...], page: int, name: str, limits: Limits) -> CoverImage:

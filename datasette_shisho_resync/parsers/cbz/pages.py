@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from ...model import Chapter
 from .comicinfo import PageMark
@@ -17,6 +18,7 @@ _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp")
 _NUMBER = re.compile("[0-9]+")
 _JUNK = re.compile(r"(?:^|/)(?:__MACOSX/|\.(?!\.?/))")
 _COVER_TYPES = ("frontcover", "innercover")
+_MAX_MARKED_COVERS = 5  # each is unpacked until one is sound
 # Differs from Shisho: `ch` starts a word, so `batch 5` is no chapter. Only Latin letters count
 # before it, since Chinese and Japanese put no blank there.
 _CHAPTER_NUMBER = re.compile(r"(?<![a-zÀ-ɏ])ch(?:apter)?[\s_-]?([0-9]{1,9})(?![0-9])", re.IGNORECASE)
@@ -43,7 +45,8 @@ def cover_pages(marks: Sequence[PageMark], pages: Sequence[str]) -> tuple[int, .
         for mark in marks
         if wanted in mark.types and mark.page_index < page_count
     )
-    return tuple(dict.fromkeys((*marked, _first(pages), 0)))
+    few = islice(dict.fromkeys(marked), _MAX_MARKED_COVERS)
+    return tuple(dict.fromkeys((*few, _first(pages), 0)))
 
 
 def _first(pages: Sequence[str]) -> int:

@@ -64,7 +64,8 @@ def explained(error: BaseException, limits: Limits) -> str:
     if isinstance(error, FileError):
         return error.reason
     if isinstance(error, MemoryError):
-        return f"needs more memory than worker_memory_bytes ({limits.worker_memory_bytes:,} bytes)"
+        name = min(("parse_memory_bytes", "worker_memory_bytes"), key=lambda name: getattr(limits, name))
+        return f"needs more memory than {name} ({getattr(limits, name):,} bytes)"
     if isinstance(error, OSError) and error.errno:
         return f"could not be read ({os.strerror(error.errno).lower()})"
     if isinstance(error, ImportError):  # tells of a library that is absent, never of the file

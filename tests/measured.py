@@ -14,6 +14,7 @@ import datasette_shisho_resync.parsers.pdf.reading  # noqa: F401
 from datasette_shisho_resync.hooks import default_extensions
 from datasette_shisho_resync.model import ReadRequest
 from datasette_shisho_resync.reading import read_file
+from datasette_shisho_resync.workers.child import bounded_memory
 
 
 def costs(who: int) -> tuple[float, int]:
@@ -29,7 +30,9 @@ def main(paths: list[str]) -> None:
             os.waitpid(child, 0)
             continue
         seconds_before, bytes_before = costs(resource.RUSAGE_SELF)
-        reading = read_file(ReadRequest(path, (os.path.dirname(path),)), extensions)
+        request = ReadRequest(path, (os.path.dirname(path),))
+        with bounded_memory(request.limits.parse_memory_bytes):
+            reading = read_file(request, extensions)
         seconds, own_bytes = costs(resource.RUSAGE_SELF)
         seconds_below, bytes_below = costs(resource.RUSAGE_CHILDREN)
         told = {

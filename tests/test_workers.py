@@ -135,12 +135,28 @@ def test_a_broken_parse_is_the_error_of_its_file_alone(
 
 
 def test_memory_is_limited(tmp_path: Path) -> None:
-    limits = Limits(worker_memory_bytes=256 * 1024**2)
+    limits = Limits(parse_memory_bytes=256 * 1024**2)
     with WorkerPool(1, limits, EXTENSIONS) as pool:
         reading = pool.read(asked(tmp_path, "a.greedy", limits=limits))
         assert title(pool.read(asked(tmp_path, "b.text", "still here"))) == "still here"
-    reason = "needs more memory than worker_memory_bytes (268,435,456 bytes)"
+    reason = "needs more memory than parse_memory_bytes (268,435,456 bytes)"
     assert (reading.status, reading.error) == (FileStatus.ERROR, f"{tmp_path}/a.greedy: {reason}")
+
+
+def test_memory_is_limited_for_each_file_anew(single: WorkerPool, tmp_path: Path) -> None:
+    limits = Limits(parse_memory_bytes=64 * 1024**2)
+    for _ in range(3):
+        assert single.read(asked(tmp_path, "a.greedy", limits=limits)).status is FileStatus.ERROR
+    roomy = Limits(parse_memory_bytes=400 * 1024**2)
+    assert title(single.read(asked(tmp_path, "a.hoarding", limits=roomy))) == "300 MiB"
+
+
+def test_what_a_process_may_have_in_all_is_limited_too(tmp_path: Path) -> None:
+    limits = Limits(worker_memory_bytes=256 * 1024**2, parse_memory_bytes=1024**3)
+    with WorkerPool(1, limits, EXTENSIONS) as pool:
+        reading = pool.read(asked(tmp_path, "a.hoarding", limits=limits))
+    reason = "needs more memory than worker_memory_bytes (268,435,456 bytes)"
+    assert reading.error == f"{tmp_path}/a.hoarding: {reason}"
 
 
 def test_a_large_result_arrives_whole(single: WorkerPool, tmp_path: Path) -> None:

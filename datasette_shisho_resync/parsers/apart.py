@@ -81,6 +81,8 @@ def _confine(limits: Limits) -> None:
     signal.setitimer(signal.ITIMER_REAL, limits.parse_seconds)  # where it waits for a disk
     with suppress(ValueError, OSError):  # not every system can limit the address space
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        _, data_hard = resource.getrlimit(resource.RLIMIT_DATA)  # the file's own limit is another
+        resource.setrlimit(resource.RLIMIT_DATA, (data_hard, data_hard))
         limit = _address_bytes() + limits.cover_memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
 

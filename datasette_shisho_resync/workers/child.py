@@ -14,7 +14,8 @@ import pickle
 import resource
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from ..model import FileReading, ReadRequest
@@ -95,7 +96,8 @@ def _answer(channel: Channel, requests: tuple[ReadRequest, ...], extensions: Ext
 
 
 def _message(request: ReadRequest, extensions: Extensions) -> bytes:
-    reading = read_file(request, extensions)
+    with bounded_memory(request.limits.parse_memory_bytes):
+        reading = read_file(request, extensions)
     try:
         message = pickle.dumps(reading, pickle.HIGHEST_PROTOCOL)
     except MemoryError as error:
@@ -106,6 +108,26 @@ def _message(request: ReadRequest, extensions: Extensions) -> bytes:
     if len(message) > limits.max_cover_bytes + 2 * limits.max_sidecar_bytes + _OTHER_BYTES:
         return _failure(request, reading, "has more metadata than can be handled")
     return message
+
+
+@contextmanager
+def bounded_memory(most_bytes: int) -> Iterator[None]:
+    """Let this process have so much more memory than it has now; code and shared libraries don't count."""
+    former = resource.getrlimit(resource.RLIMIT_DATA)
+    with suppress(ValueError, OSError):  # not every system can limit or tell it
+        _, hard = former
+        limit = _data_bytes() + most_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, former)
+
+
+def _data_bytes() -> int:
+    """Raises OSError without /proc."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[5]) * resource.getpagesize()
 
 
 def _failure(request: ReadRequest, reading: FileReading, reason: str) -> bytes:

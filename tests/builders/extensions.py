@@ -35,6 +35,11 @@ def parse_greedy(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
     return ParsedFile("file_metadata", title=str(len(hoard)))
 
 
+def parse_hoarding(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
+    hoard = bytearray(300 * 1024**2)
+    return ParsedFile("file_metadata", title=f"{len(hoard) // 1024**2} MiB")
+
+
 def parse_exiting(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
     os._exit(3)
 
@@ -111,6 +116,7 @@ EXTENSIONS = Extensions(
         "printing": parse_printing,
         "sleeping": parse_sleeping,
         "greedy": parse_greedy,
+        "hoarding": parse_hoarding,
         "exiting": parse_exiting,
         "leaving": parse_leaving,
         "crashing": parse_crashing,

@@ -117,6 +117,15 @@ def flat_image(side: int) -> bytes:
     return pdf_page(b"q 400 0 0 600 0 0 cm /I Do Q", {"/I": picture})
 
 
+def with_xmp(data: bytes, filter: str) -> bytes:
+    """A PDF whose XMP metadata are packed in this way."""
+    writer = PdfWriter()
+    writer.add_blank_page(400, 600)
+    packed = stream(data, is_packed=True, Filter=NameObject(filter))
+    writer.root_object[NameObject("/Metadata")] = writer._add_object(packed)
+    return written(writer)
+
+
 def forms_of_forms() -> bytes:
     """Ten forms, each of which draws the next one ten times."""
     writer = PdfWriter()
@@ -164,5 +173,6 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "flat image.pdf": lambda: flat_image(7000),
     "larger image.pdf": lambda: flat_image(20_000),
     "dashes.pdf": lambda: pdf_page(b"[0.0001 0.0001] 0 d 1 w 0 0 m 400 600 l S " * 1000),
+    "text of zeros.pdf": lambda: with_xmp(b"z" * 8_000_000, "/ASCII85Decode"),
     "path.pdf": lambda: pdf_page(b"0 0 m " + b"400 600 l 0 600 l 400 0 l " * 500_000 + b"f*"),
 }  # fmt: skip

@@ -62,6 +62,7 @@ BREACHES: tuple[Breach, ...] = (
     ("max_cover_pixels", 50, "a.epub", partial(build_epub, cover=png(9, 9))),
     ("max_cover_pixels", 50, "a.cbz", build_cbz),
     ("max_cover_pixels", 50, "a.m4b", partial(build_m4b, cover=png(9, 9))),
+    ("pdf_seconds", 0.001, "a.pdf", partial(build_pdf, pages=500)),
     ("cover_seconds", 0.001, "a.pdf", partial(flat_image, 5000)),
     ("cover_memory_bytes", 1000, "a.pdf", partial(flat_image, 5000)),
     ("max_sidecar_bytes", 50, "a.m4b", partial(build_m4b, description="x" * 99)),

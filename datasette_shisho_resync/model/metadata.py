@@ -137,6 +137,7 @@ class Limits:
     max_cover_bytes: int = 32 * 1024**2
     max_cover_pixels: int = 50_000_000
     max_sidecar_bytes: int = 8 * 1024**2
+    pdf_seconds: float = 1.5
     cover_seconds: float = 1.5
     cover_memory_bytes: int = 120 * 1024**2
     parse_seconds: float = 10.0

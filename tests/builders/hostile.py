@@ -126,6 +126,18 @@ def with_xmp(data: bytes, filter: str) -> bytes:
     return written(writer)
 
 
+def with_language(written: bytes) -> bytes:
+    """A PDF that names its language in this way."""
+    start = b"%PDF-1.7\n"
+    objects = (b"<</Type/Catalog/Pages 2 0 R/Lang 3 0 R>>", b"<</Type/Pages/Kids[]/Count 0>>", written)
+    table = b"0000000000 65535 f \n"
+    for number, content in enumerate(objects, 1):
+        table += b"%010d 00000 n \n" % len(start)
+        start += b"%d 0 obj\n" % number + content + b"\nendobj\n"
+    trailer = b"xref\n0 4\n" + table + b"trailer\n<</Size 4/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF"
+    return start + trailer % len(start)
+
+
 def forms_of_forms() -> bytes:
     """Ten forms, each of which draws the next one ten times."""
     writer = PdfWriter()
@@ -174,5 +186,7 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "larger image.pdf": lambda: flat_image(20_000),
     "dashes.pdf": lambda: pdf_page(b"[0.0001 0.0001] 0 d 1 w 0 0 m 400 600 l S " * 1000),
     "text of zeros.pdf": lambda: with_xmp(b"z" * 8_000_000, "/ASCII85Decode"),
+    "blanks.pdf": lambda: with_language(b" " * 30_000_000 + b"(en)"),
+    "escapes.pdf": lambda: with_language(b"(" + rb"\051" * 3_000_000 + b")"),
     "path.pdf": lambda: pdf_page(b"0 0 m " + b"400 600 l 0 600 l 400 0 l " * 500_000 + b"f*"),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from ...model import Limits, ParsedFile
+from ..computing import bounded_computing
 
 
 def parse_pdf(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
@@ -16,4 +17,5 @@ def parse_pdf(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
     # pypdf takes 200 ms to import, which only a process that meets a PDF should pay.
     from .reading import read_pdf
 
-    return read_pdf(file, name, limits)
+    with bounded_computing(name, limits):
+        return read_pdf(file, name, limits)

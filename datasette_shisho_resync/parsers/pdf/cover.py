@@ -15,6 +15,7 @@ from pypdf.generic import ArrayObject, DictionaryObject, NumberObject, StreamObj
 from ...errors import LimitExceeded, MediaError, UnreadableFile
 from ...model import CoverImage, Limits
 from ..apart import apart
+from ..computing import bounded_computing
 from ..image import read_cover
 from .document import Reference, entry, pdf_faults, raw_entry, reference, resolved
 
@@ -38,7 +39,7 @@ def load_cover(
     if number >= len(pages):
         raise UnreadableFile(name, f"has no page {number}")
     page = pages[number]
-    with suppress(MediaError), pdf_faults(name):
+    with suppress(MediaError), pdf_faults(name), bounded_computing(name, limits):
         picture = _largest_picture(page, name, limits)
         if picture is not None and _last_filter(picture) == entry(picture, "/Filter") == "/DCTDecode":
             return read_cover(picture.get_data(), name, limits, page=number)

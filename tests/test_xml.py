@@ -99,6 +99,17 @@ def test_declared_entities_are_never_expanded() -> None:
     assert text_of(b'<!DOCTYPE a [<!ENTITY lol "lol"><!ENTITY b "&lol;&lol;">]><a>&b;</a>') == "&b;"
 
 
+@pytest.mark.parametrize(
+    ("opening", "reference"),
+    [("<!--><a --><!DOCTYPE", "&t;"), ("<\1!DOCTYPE", "&\1t;"), ("<!DOC\1TYPE", "&\1t;")],
+)
+def test_no_trick_hides_a_document_type(opening: str, reference: str) -> None:
+    declared = '[<!ENTITY t "secret"><!ATTLIST a d CDATA "default">]'
+    document = f'{opening} a {declared}><a b="{reference}"/>'.encode()
+    root = parse_xml(document, "book.epub", LIMITS, recover=True)
+    assert dict(root.attrib) == {"b": "&t;"}
+
+
 def test_outside_files_are_never_read(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")

@@ -54,12 +54,14 @@ def parse_xml(data: bytes, name: str, limits: Limits, *, recover: bool = False) 
     """
     _check_bytes(data, name, limits)
     text = _as_utf8(data, name, recover)
+    if recover:  # before anything is looked for, which such a character could hide
+        text = text.translate(None, _NOT_IN_XML)
     _check_markup(text, name, limits)
     text = _without_doctype(text, name, limits)
     if b"&" in text:
         text = _without_named_entities(text)
     if recover:
-        text = _BARE_AMPERSAND.sub(b"&amp;", text.translate(None, _NOT_IN_XML))
+        text = _BARE_AMPERSAND.sub(b"&amp;", text)
     root = _parsed(text, name, limits, recover)
     if text.count(b"<") > limits.max_xml_depth and _is_deeper_than(limits.max_xml_depth)(root):
         raise _too_deep(name, limits)
@@ -190,7 +192,7 @@ def _doctype_start(text: bytes) -> int | None:
         if text[position : position + len(_DOCTYPE)].lower() == _DOCTYPE:
             return position
         opening = next((mark for mark in (b"<?", b"<!--") if text.startswith(mark, position)), None)
-        end = text.find(_CLOSED_BY[opening], position) if opening else -1
+        end = text.find(_CLOSED_BY[opening], position + len(opening)) if opening else -1
         position = text.find(b"<", end) if end >= 0 else -1
     return None
 

@@ -35,6 +35,7 @@ _EXTRA64 = 0x0001
 
 _MAX_COMMENT_BYTES = 0xFFFF
 _DIRECTORY_BYTES_PER_ENTRY = 256  # an average that no honest archive reaches
+_MAX_LOOSE_LENGTH = 255  # of a name whose Unicode form may differ: composing one takes quadratic time
 _CHUNK_BYTES = 128 * 1024
 _ENCRYPTED = 0x0041
 _OTHER_FILES = {
@@ -276,7 +277,10 @@ def _decoded(name: bytes) -> str:
 
 
 def _loose(name: str) -> str:
-    return unicodedata.normalize("NFC", posixpath.normpath("/" + name.lstrip("/"))).casefold()
+    path = posixpath.normpath("/" + name.lstrip("/"))
+    if len(path) <= _MAX_LOOSE_LENGTH:
+        path = unicodedata.normalize("NFC", path)
+    return path.casefold()
 
 
 def shown_entry(entry: str) -> str:

@@ -49,6 +49,12 @@ def overlapping_entries() -> bytes:
     return bytes(data)
 
 
+def endless_letters() -> bytes:
+    """Names of one letter under twenty thousand accents; none is the one that is looked for."""
+    accents = "\u0301\u0323" * 10_000
+    return zipped({f"{number}{accents}": b"" for number in range(100)})
+
+
 def damaged_covers() -> bytes:
     """Every page is marked as the cover, and none is sound: all of them are the same bytes of zeros."""
     marks = "".join(f'<Page Image="{number}" Type="FrontCover"/>' for number in range(1000))
@@ -169,6 +175,7 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "attributes.epub": lambda: build_epub(metadata_xml=f"<a {' '.join(map(ATTRIBUTE, range(10**6)))}/>"),
     "cover of zeros.epub": lambda: build_epub(cover=b"\xff\xd8\xff" + bytes(MANY)),
     "huge cover.epub": lambda: build_epub(cover=huge_png()),
+    "endless letters.epub": endless_letters,
     "entries.cbz": entries_without_end,
     "damaged covers.cbz": damaged_covers,
     "overlapping.cbz": overlapping_entries,

@@ -20,6 +20,7 @@ from .pdf import written
 
 MANY = 10**8
 ATTRIBUTE = "b{}=''".format
+NAMESPACE = "xmlns:n{}='u'".format
 
 
 def zeros(count: int) -> bytes:
@@ -163,7 +164,14 @@ def forms_of_forms() -> bytes:
 
 
 HARMLESS = frozenset(
-    {"entity bomb.epub", "long title.m4b", "flat image.pdf", "larger image.pdf", "dashes.pdf"}
+    {
+        "entity bomb.epub",
+        "namespaces.epub",
+        "long title.m4b",
+        "flat image.pdf",
+        "larger image.pdf",
+        "dashes.pdf",
+    }
 )
 """Those that are read all the same, for what they try has no effect."""
 
@@ -173,6 +181,14 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "deep.epub": lambda: build_epub(metadata_xml="<a>" * 10**6),
     "nodes.epub": lambda: build_epub(metadata_xml="<a/>" * 10**6),
     "attributes.epub": lambda: build_epub(metadata_xml=f"<a {' '.join(map(ATTRIBUTE, range(10**6)))}/>"),
+    "namespaces.epub": lambda: build_epub(
+        metadata_xml=f"<dc-metadata {' '.join(map(NAMESPACE, range(5000)))}><dc:description>{'<b/>' * 20_000}"
+        "</dc:description></dc-metadata>"
+    ),
+    "more namespaces.epub": lambda: build_epub(
+        metadata_xml=f"<dc-metadata {' '.join(map(NAMESPACE, range(100_000)))}><dc:description><b/>"
+        "</dc:description></dc-metadata>"
+    ),
     "cover of zeros.epub": lambda: build_epub(cover=b"\xff\xd8\xff" + bytes(MANY)),
     "huge cover.epub": lambda: build_epub(cover=huge_png()),
     "endless letters.epub": endless_letters,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import NamedTuple, cast
 from urllib.parse import unquote
 
@@ -227,8 +226,9 @@ def _text(element: etree._Element) -> str:
         return element.text or ""
     # Differs from Shisho: text in nested elements counts.
     if local_name(element) == "description":
-        children = (etree.tostring(child, encoding="unicode") for child in element)
-        return escape(element.text or "", quote=False) + "".join(children)
+        # Once for all children: each by itself would repeat every namespace that the document declares.
+        markup = etree.tostring(element, encoding="unicode", with_tail=False)
+        return markup[markup.index(">") + 1 : markup.rindex("<")]
     return str(element.xpath("string()"))
 
 

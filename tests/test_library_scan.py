@@ -622,6 +622,17 @@ def test_an_edited_sidecar_is_taken_though_the_file_did_not_change(library: Libr
     assert library.file(2)["language"] == "de"
 
 
+def test_a_sidecar_that_was_deleted_and_written_anew_is_no_news(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    library.file_sidecar().unlink()
+    library.scan()
+    library.service.close()
+    before = library.dump()
+    assert scan(library).unchanged == 1
+    assert library.dump() == before
+
+
 def test_a_sidecar_that_was_only_touched_is_looked_at_once(library: Library) -> None:
     put(library, "Dune/dune.epub", epub("Dune"))
     scan(library)

@@ -283,12 +283,12 @@ def note_seen(
         if sidecar.error is not None:
             continue
         hashes.setdefault(sidecar.path, set()).add(sidecar.sha256)
-    for companion in written:
-        if companion.kind == SIDECAR:
-            hashes.setdefault(companion.path, set()).add(companion.sha256)
+    sidecars = {c.path: c.sha256 for c in written if c.kind == SIDECAR}
+    for path, sha256 in sidecars.items():
+        hashes.setdefault(path, set()).add(sha256)
     for path, contents in hashes.items():
-        if not all((path, sha256) in seen for sha256 in contents):
-            note_sidecars(conn, path, sorted(contents))
+        if path in sidecars or not all((path, sha256) in seen for sha256 in contents):
+            note_sidecars(conn, path, sorted(contents), is_written=path in sidecars)
 
 
 def write_companions(companions: Sequence[Companion], roots: Sequence[str], settings: Settings) -> list[str]:

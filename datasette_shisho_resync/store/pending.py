@@ -51,13 +51,15 @@ def remove_pending(conn: sqlite3.Connection, ids: Iterable[int]) -> None:
     )
 
 
-def note_sidecars(conn: sqlite3.Connection, path: str, hashes: Sequence[str]) -> None:
+def note_sidecars(
+    conn: sqlite3.Connection, path: str, hashes: Sequence[str], *, is_written: bool = False
+) -> None:
     """Remember a sidecar's contents as no news; what was remembered of this path before is forgotten.
 
-    Writes nothing when just these are remembered already.
+    Writes nothing when just these are remembered already, unless the file is written anew.
     """
     known = conn.execute("select sha256 from resync_sidecars where path = cast(? as text)", (sql_text(path),))
-    if {row[0] for row in known} == set(hashes):
+    if not is_written and {row[0] for row in known} == set(hashes):
         return
     conn.execute("delete from resync_sidecars where path = cast(? as text)", (sql_text(path),))
     conn.executemany(

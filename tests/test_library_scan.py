@@ -350,6 +350,26 @@ def test_a_moved_file_keeps_its_record(library: Library) -> None:
     assert library.book()["title"] == "Mine"
 
 
+def test_a_moved_file_gets_its_cover_and_the_edits_of_its_sidecar_at_once(library: Library) -> None:
+    cover = jpeg(20, 30)
+    path = put(library, "Dune/dune.epub", epub("Dune", cover=cover))
+    scan(library)
+    library.edit_sidecar(library.file_sidecar(), url="https://mine.example/")
+    new = library.root / "Herbert"
+    new.mkdir()
+    path.rename(new / "arrakis.epub")
+    library.file_sidecar().rename(new / "arrakis.epub.metadata.json")
+    report = scan(library)
+    assert (report.moved, report.updated, report.unchanged) == (1, 0, 0)
+    assert library.file()["cover_image_filename"] == "arrakis.epub.cover.jpg"
+    assert (new / "arrakis.epub.cover.jpg").read_bytes() == cover
+    assert library.file()["url"] == "https://mine.example/"
+    library.service.close()
+    before, files = library.dump(), sorted(library.root.rglob("*"))
+    scan(library)
+    assert (library.dump(), sorted(library.root.rglob("*"))) == (before, files)
+
+
 def test_a_move_can_be_undone(library: Library) -> None:
     path = put(library, "Dune/dune.epub", epub("Dune"))
     scan(library)
@@ -381,6 +401,7 @@ def test_the_sidecar_of_a_book_from_whose_folder_one_file_was_moved_is_no_news(l
     (library.root / "Heard").mkdir()
     path.rename(library.root / "Heard" / "dune.m4b")
     assert scan(library).moved == 1
+    library.service.close()
     before, files = library.dump(), sorted(library.root.rglob("*"))
     assert scan(library).unchanged == 2
     assert (library.dump(), sorted(library.root.rglob("*"))) == (before, files)

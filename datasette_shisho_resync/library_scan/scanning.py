@@ -170,6 +170,8 @@ class Scan:
             self._guard_against_loss(found.vanished)
         if moves:
             self.service.transaction(lambda: self._move(mover, moves))
+            for row, _ in moves:  # its cover may have stayed behind, its sidecar may have been edited
+                found.updates.setdefault(row.book_id, [])
         if found.retouched:
             self.service.transaction(lambda: self._retouch(found))
         gone = self._gone(found) if self.options.prune else []

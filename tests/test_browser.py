@@ -184,6 +184,7 @@ def test_pages_fit_a_phone(page: Any, shelf: Library, name: str) -> None:
 @pytest.mark.parametrize("path", ["books/-/resync?_mode=refresh", "-/resync/jobs/1"])
 def test_pages_of_jobs_fit_a_phone(page: Any, shelf: Library, path: str) -> None:
     shelf.add("resync_jobs", kind="books", state="done", started_at="2026-01-01 00:00:00+00:00", total=3)
+    shelf.edit("books", title="Donaudampfschifffahrtsgesellschaft " * 3, title_source="manual")
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(f"/library/{path}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

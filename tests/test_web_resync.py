@@ -166,6 +166,10 @@ async def test_json_is_json_whatever_the_content_type(client: Client, content: b
         (b'{"mode": "scan", "mode": "reset"}', ["Repeated keys: mode"]),
         (b'{"dry_run": NaN}', ["dry_run must be"]),
         (b'{"refresh": true, "mode": "scan"}', ["contradict"]),
+        (
+            b'{"titel": 1, "mode": "wipe", "dry_run": 1, "fields": ["feld"]}',
+            ["Invalid keys: titel", "mode must be one of", "dry_run must be", "Unknown field: feld"],
+        ),
     ],
 )
 async def test_bad_bodies_are_400(client: Client, book: Library, content: bytes, words: list[str]) -> None:

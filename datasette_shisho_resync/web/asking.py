@@ -69,7 +69,8 @@ def wish_from_json(body: bytes) -> Wish:
 
 
 def read_keys(body: bytes, keys: Keys) -> dict[str, Any]:
-    """Return a JSON body that has none but these keys. Raises BadBody naming everything that is wrong."""
+    """Return a JSON body that has none but these keys, those of a mode and fields among them. Raises BadBody
+    naming everything that is wrong."""
     data = _object(body)
     problems: list[str] = []
     unknown = [key for key in data if key not in keys]
@@ -78,20 +79,26 @@ def read_keys(body: bytes, keys: Keys) -> dict[str, Any]:
     for key, (is_right, kind) in keys.items():
         if key in data and not is_right(data[key]):
             problems.append(f"{key} must be {kind}")
+    problems.extend(text for text in _mode_and_field_problems(data) if text not in problems)
     _raise(problems)
     return data
 
 
 def mode_and_fields(data: Mapping[str, Any]) -> tuple[Mode, tuple[str, ...] | None]:
     """Return what a body says about mode and fields. Raises BadBody."""
-    problems: list[str] = []
-    mode = _mode(data.get("mode"), problems)
-    if data.get("refresh") and data.get("mode") not in (None, Mode.REFRESH.value):
-        problems.append("refresh and mode contradict each other")
-    problems.extend(_unknown_fields(data.get("fields") or ()))
-    _raise(problems)
+    _raise(_mode_and_field_problems(data))
     fields = None if data.get("fields") is None else tuple(data["fields"])
-    return Mode.REFRESH if data.get("refresh") else mode, fields
+    return Mode.REFRESH if data.get("refresh") else _mode(data.get("mode"), []), fields
+
+
+def _mode_and_field_problems(data: Mapping[str, Any]) -> list[str]:
+    """Judge them whatever their types are."""
+    problems: list[str] = []
+    _mode(data.get("mode"), problems)
+    if data.get("refresh") is True and data.get("mode") not in (None, Mode.REFRESH.value):
+        problems.append("refresh and mode contradict each other")
+    fields = data.get("fields")
+    return [*problems, *_unknown_fields(fields if fields and _is_name_list(fields) else ())]
 
 
 def require_empty(body: bytes) -> None:

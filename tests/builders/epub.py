@@ -84,6 +84,9 @@ def ncx_document(points_xml: str) -> str:
     return f'<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap>{points_xml}</navMap></ncx>'
 
 
+_FIXED_TIME = (2024, 1, 1, 0, 0, 0)  # tests are named after their data, in several processes at once
+
+
 def zipped(
     entries: Mapping[str, str | bytes],
     path: Path | str | None = None,
@@ -94,7 +97,7 @@ def zipped(
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in entries.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name, _FIXED_TIME), content, compression)
     if path is not None:
         Path(path).write_bytes(buffer.getvalue())
     return buffer.getvalue()

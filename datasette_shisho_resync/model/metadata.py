@@ -141,7 +141,7 @@ class Limits:
     cover_seconds: float = 1.5
     cover_memory_bytes: int = 120 * 1024**2
     parse_seconds: float = 10.0
-    parse_memory_bytes: int = 128 * 1024**2
+    parse_memory_bytes: int = 136 * 1024**2
     worker_memory_bytes: int = 1024**3
 
 

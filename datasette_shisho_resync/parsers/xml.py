@@ -86,7 +86,7 @@ def _check_markup(text: bytes, name: str, limits: Limits) -> None:
     # To add one to the namespaces of an element takes libxml2 time that grows with their number.
     if text.count(b"xmlns:") * 10 > limits.max_xml_nodes:
         raise _too_many_nodes(name, limits)
-    if nodes > limits.max_xml_nodes or attributes_and_references > 2 * limits.max_xml_nodes:
+    if nodes > limits.max_xml_nodes or 2 * attributes_and_references > 3 * limits.max_xml_nodes:
         raise _too_many_nodes(name, limits)
 
 

@@ -20,6 +20,7 @@ from .pdf import written
 
 MANY = 10**8
 ATTRIBUTE = "b{}=''".format
+LONG_ATTRIBUTE = "attribute_number{:07}=''"
 NAMESPACE = "xmlns:n{}='u'".format
 
 
@@ -188,6 +189,9 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "more namespaces.epub": lambda: build_epub(
         metadata_xml=f"<dc-metadata {' '.join(map(NAMESPACE, range(100_000)))}><dc:description><b/>"
         "</dc:description></dc-metadata>"
+    ),
+    "attributes of long names.epub": lambda: build_epub(
+        metadata_xml=f"<a {' '.join(LONG_ATTRIBUTE.format(n) for n in range(290_000))}/>"
     ),
     "cover of zeros.epub": lambda: build_epub(cover=b"\xff\xd8\xff" + bytes(MANY)),
     "huge cover.epub": lambda: build_epub(cover=huge_png()),

@@ -538,7 +538,16 @@ async def test_values_are_escaped(client: Client, shelf: Library) -> None:
     "cells",
     [{"errors": text} for text in ("no JSON", '{"a": 1}', "[1, null]", '"text"', b"\xff")]
     + [{name: "many"} for name in ("done", "total", "failed", "would_remove")]
-    + [{"state": b"\xff"}, {"mode": b"\xff"}, {"started_at": 5}, {"actor": b"\xff"}, {"kind": "../x"}],
+    + [
+        {"state": b"\xff"},
+        {"mode": b"\xff"},
+        {"started_at": 5},
+        {"actor": b"\xff"},
+        {"kind": "../x"},
+    ]
+    + [
+        {name: bytearray(b"\xff")} for name in ("finished_at", "state", "mode", "started_at", "actor", "kind")
+    ],
     ids=str,
 )
 async def test_a_job_whose_row_no_job_wrote_has_its_page(

@@ -90,6 +90,11 @@ async def test_a_field_changed_since_is_409_and_named(client: Client, book: Libr
     assert (page.status_code, "books.1.title" in page.text) == (409, True)
 
 
+async def test_a_run_whose_mode_no_run_wrote_has_its_page(client: Client, book: Library) -> None:
+    book.edit("resync_runs", mode=b"\xff")
+    assert (await client.get(UNDO)).status_code == 200
+
+
 async def test_a_run_is_undone_once(client: Client) -> None:
     assert (await post(client, actor={"id": "root"})).status_code == 200
     assert (await post(client, actor={"id": "root"})).status_code == 409

@@ -171,7 +171,7 @@ def load_run(conn: sqlite3.Connection, run_id: int) -> Run:
         """,
         (run_id,),
     )
-    return Run(row[0], Target(row[1], row[2]), row[3], row[4], tuple(Entry(*e) for e in entries))
+    return Run(row[0], Target(row[1], row[2]), str(row[3]), row[4], tuple(Entry(*e) for e in entries))
 
 
 def made_by_undone_runs(conn: sqlite3.Connection, run_id: int, table: str) -> tuple[Entry, ...]:

@@ -55,6 +55,7 @@ def load_job(conn: sqlite3.Connection, job_id: int) -> JobRecord:
     counts = {name: _number(told.pop(name)) for name in _COUNTS}
     errors, would_remove = _errors(told["errors"]), _number(told["would_remove"])
     texts = {name: str(told[name]) for name in ("kind", "state", "started_at")}
+    texts |= {name: str(told[name]) for name in ("mode", "finished_at") if told[name] is not None}
     return JobRecord(**{**told, **texts, "errors": errors, "would_remove": would_remove, "counts": counts})
 
 

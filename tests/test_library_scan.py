@@ -654,6 +654,18 @@ def test_a_sidecar_that_was_deleted_and_written_anew_is_no_news(library: Library
     assert library.dump() == before
 
 
+def test_a_sidecar_like_that_of_a_file_imported_before_is_no_news(library: Library) -> None:
+    path = put(library, "Dune/dune.epub", epub("Dune"))
+    job_id = scan(library).job_id
+    library.service.undo_job(job_id or 0, BY)
+    path.with_name("dune.epub.metadata.json").unlink()
+    assert scan(library).imported == 1
+    library.service.close()
+    before = library.dump()
+    assert scan(library).unchanged == 1
+    assert library.dump() == before
+
+
 def test_a_sidecar_that_was_only_touched_is_looked_at_once(library: Library) -> None:
     put(library, "Dune/dune.epub", epub("Dune"))
     scan(library)

@@ -69,10 +69,11 @@ def note_sidecars(
 
 
 def add_sidecars(conn: sqlite3.Connection, seen: Sequence[tuple[str, str]]) -> None:
-    """Remember the contents, (path, sha256), of sidecars that were never seen before."""
+    """Remember the contents, (path, sha256), of the sidecars of new files; a file of that name may have had
+    the same before."""
     timestamp = now()
     conn.executemany(
-        "insert or ignore into resync_sidecars (path, sha256, seen_at) values (cast(? as text), ?, ?)",
+        "insert or replace into resync_sidecars (path, sha256, seen_at) values (cast(? as text), ?, ?)",
         [(sql_text(path), sha256, timestamp) for path, sha256 in seen],
     )
 

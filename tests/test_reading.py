@@ -142,7 +142,7 @@ def test_an_error_names_the_reason_but_no_content(tmp_path: Path, name: str, rea
     [
         (UnreadableFile("a", "is encrypted"), "is encrypted"),
         (LimitExceeded("a", "is too large"), "is too large"),
-        (MemoryError(), "needs more memory than worker_memory_bytes (1,073,741,824 bytes)"),
+        (MemoryError(), "needs more memory than parse_memory_bytes (142,606,336 bytes)"),
         (OSError(errno.EIO, "secret"), "could not be read (input/output error)"),
         (OSError("secret"), "could not be read (OSError)"),
         (

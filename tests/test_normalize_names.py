@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +80,13 @@ def test_any_text_has_a_sort_name(text: str) -> None:
 GIVEN = st.sampled_from(["Ann", "Björn", "J. R.", "Mary Ann", "Jean-Luc", "Yo-Yo", "Ludwig van"])
 SURNAME = st.sampled_from(["Smith", "Ma", "Do", "Øgaard", "Le Guin", "O'Brien"])
 SUFFIX = st.sampled_from(["", " Jr.", ", Jr.", " III", " PhD", ", MD"])
+
+
+@pytest.mark.parametrize("word", ["jr ", "III ", "PhD ", "m.d. ", ", jr", "dr ", "le "])
+def test_a_name_of_many_suffixes_costs_linear_time(word: str) -> None:
+    started = time.process_time()
+    assert sort_name("x " + word * 60_000)
+    assert time.process_time() - started < 2  # quadratic time would be four seconds and more
 
 
 @given(GIVEN, SURNAME, SUFFIX)

@@ -40,9 +40,10 @@ def sort_name(name: str) -> str:
     parts = [part for part in parts if part]
     if not parts:
         return ""
-    suffixes: list[str] = []
+    ends: list[str] = []
     while len(parts) > 1 and _is_suffix_part(parts):
-        suffixes[:0] = _generations(parts.pop().split())
+        ends.append(parts.pop())
+    suffixes = _generations([word for end in reversed(ends) for word in end.split()])
     # Differs from Shisho: `Smith, John` is already inverted, `Davis, Jr.` has one comma.
     if len(parts) > 1:
         return ", ".join([*parts, *suffixes])
@@ -58,7 +59,7 @@ def _inverted(words: list[str]) -> list[str]:
     if len(words) == 2 and _is_numeral(words[1]):
         return [" ".join(words)]
     count = len(words)
-    while count > 1 and _is_suffix(words[:count]):
+    while count > 1 and _is_suffix(words[max(0, count - 3) : count]):  # all words each time is quadratic
         count -= 1
     surname_at = _surname_start(words[:count])
     surname, given = " ".join(words[surname_at:count]), " ".join(words[:surname_at])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from builders.cbz import build_cbz, comic_info_xml
 from builders.epub import build_epub, nav_document
-from builders.hostile import flat_image
+from builders.hostile import flat_image, with_language
 from builders.images import jpeg, png
 from builders.m4b import build_m4b
 from builders.pdf import build_pdf, xmp_packet
@@ -62,7 +62,7 @@ BREACHES: tuple[Breach, ...] = (
     ("max_cover_pixels", 50, "a.epub", partial(build_epub, cover=png(9, 9))),
     ("max_cover_pixels", 50, "a.cbz", build_cbz),
     ("max_cover_pixels", 50, "a.m4b", partial(build_m4b, cover=png(9, 9))),
-    ("pdf_seconds", 0.001, "a.pdf", partial(build_pdf, pages=500)),
+    ("pdf_seconds", 0.001, "a.pdf", lambda: with_language(b" " * 1_000_000 + b"(en)")),
     ("cover_seconds", 0.001, "a.pdf", partial(flat_image, 5000)),
     ("cover_memory_bytes", 1000, "a.pdf", partial(flat_image, 5000)),
     ("max_sidecar_bytes", 50, "a.m4b", partial(build_m4b, description="x" * 99)),

@@ -9,12 +9,12 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..errors import ResyncError
 from ..files import open_confined
 from ..model import Mode, Reason, Target
-from ..parsers.sidecar import SIDECAR_SUFFIX
+from ..parsers.sidecar import SIDECAR_SUFFIX, file_sidecar_path
 from ..resync import By
 from ..resync.gathering import readable_roots
 from ..settings import Settings
@@ -28,10 +28,11 @@ from ..store.library import (
     path_of_book,
     set_path,
 )
-from ..store.pending import also_seen_at
+from ..store.pending import SIDECAR, UNREAD, add_pending, also_seen_at
 from ..store.schema import LibrarySchema
 from ..store.search import index_book
 from ..store.times import now, to_stored
+from ..store.waiting import WaitingRows
 from .options import ScannedFile
 from .survey import Survey
 from .walk import FoundFile
@@ -43,11 +44,12 @@ Move = tuple[KnownFile, FoundFile]
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """Matches and moves within one library."""
+    """Matches and moves within one library. `pending` are rows that stand until the books were read again."""
 
     conn: sqlite3.Connection
     library: LibraryRow
     settings: Settings
+    pending: list[int] = field(default_factory=list)
 
     def taken_from(self, found: Survey) -> list[Move]:
         """Match vanished rows with new files that have their bytes, and take both out of the survey.
@@ -103,7 +105,10 @@ class Mover:
         index_book(self.conn, schema, row.book_id)
         target = Target("files", row.id)
         header = RunHeader(target, mode.value, "", by.via, by.actor, by.job_id, now())
-        record_run(self.conn, header, entries, changed=len(entries), removed=0)
+        run_id = record_run(self.conn, header, entries, changed=len(entries), removed=0)
+        rows = WaitingRows(self.conn)
+        self.pending.extend(add_pending(rows, run_id, [(file_sidecar_path(path), SIDECAR, UNREAD, None)]))
+        rows.flush()
         return ScannedFile(path, "moved", row.id, row.book_id)
 
     def _move_book(self, row: KnownFile, path: str) -> Iterator[Entry]:

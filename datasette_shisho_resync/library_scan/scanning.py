@@ -176,6 +176,7 @@ class Scan:
             self.service.transaction(lambda: self._retouch(found))
         gone = self._gone(found) if self.options.prune else []
         self._read_and_write(found)
+        self.service.written.extend(mover.pending)
         if found.edited:
             self.service.transaction(lambda: touch_sidecars(self.conn, found.edited, found.started_ns))
         self.tally.counts["missing"] += 0 if self.options.prune else len(found.vanished)

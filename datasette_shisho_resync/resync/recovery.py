@@ -1,29 +1,32 @@
-"""Makes good what a crash between commit and file left undone: covers and sidecars still to write."""
+"""Makes good what a crash after a commit left undone: covers and sidecars to write, moved files to read."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import UnknownRow
+from ..errors import Conflict, FileError, UnknownRow
 from ..files import remove_stale_files
-from ..model import Brief, CoverImage, FileRow, FileStatus, ReadRequest
+from ..model import Brief, CoverImage, FileRow, FileStatus, ReadRequest, Target
 from ..parsers.sidecar import file_sidecar_path, render_book_sidecar, render_file_sidecar
 from ..store.history import load_blob, load_run
-from ..store.pending import COVER, Pending, load_pending, remove_pending
+from ..store.pending import COVER, UNREAD, Pending, load_pending, remove_pending
 from ..store.schema import LibrarySchema, exact_text
 from ..store.sidecars import load_book_sidecar, load_file_sidecar
 from ..store.snapshot import load_brief
+from .applying import By
 from .companions import Companion, present_bytes, sha256_of, sidecar_path_of_book, write_companions
-from .gathering import readable_roots
+from .gathering import Ask, readable_roots
 
 if TYPE_CHECKING:
     from .service import Service
 
 
 def recover(service: Service) -> None:
-    """Write each pending file that still holds its old content; one edited since stays as it is."""
+    """Write each pending file that still holds its old content; one edited since stays as it is. Read the
+    books of moved files again."""
     with exact_text(service.conn):
         waiting = [p for p in load_pending(service.conn) if p.id not in service.written]
         if not waiting:
@@ -42,6 +45,9 @@ def _make_good(service: Service, pending: Pending) -> bool:
     brief = _brief(service.conn, pending)
     if brief is None:
         return True
+    if pending.sha256 == UNREAD:
+        _read_again(service, brief)
+        return True
     folder = os.path.dirname(service.settings.path_map.here(pending.path))
     remove_stale_files(folder, readable_roots(brief.roots, service.settings))
     present = present_bytes(pending.path, brief.roots, service.settings)
@@ -54,6 +60,13 @@ def _make_good(service: Service, pending: Pending) -> bool:
         failed = write_companions([companion], brief.roots, service.settings)
         return not failed or pending.kind != COVER
     return True
+
+
+def _read_again(service: Service, brief: Brief) -> None:
+    """Scan the book as the scan would have that broke off; what can't be read is for the next one to tell."""
+    if brief.book is not None:
+        with suppress(FileError, Conflict, UnknownRow):
+            service.run(Ask(Target("books", brief.book.id)), By("cli"))
 
 
 def _brief(conn: sqlite3.Connection, pending: Pending) -> Brief | None:

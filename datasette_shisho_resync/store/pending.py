@@ -1,4 +1,4 @@
-"""Companion files that a committed run has still to write, and sidecars as last read or written."""
+"""What a committed run has still to do beside the database, and sidecars as last read or written."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .times import now, to_stored
 from .waiting import WaitingRows
 
 COVER, SIDECAR = "cover", "sidecar"
+UNREAD = ""  # in the place of a hash: what is beside the file is known when its book was read again
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,11 +45,11 @@ def _make_good(service: Service, pending: Pending) -> bool:
     brief = _brief(service.conn, pending)
     if brief is None:
         return True
+    folder = os.path.dirname(service.settings.path_map.here(pending.path))
+    remove_stale_files(folder, readable_roots(brief.roots, service.settings))
     if pending.sha256 == UNREAD:
         _read_again(service, brief)
         return True
-    folder = os.path.dirname(service.settings.path_map.here(pending.path))
-    remove_stale_files(folder, readable_roots(brief.roots, service.settings))
     present = present_bytes(pending.path, brief.roots, service.settings)
     found = None if present is None else sha256_of(present)
     if found == pending.sha256 or found != pending.old_sha256:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -242,11 +244,14 @@ async def test_the_number_of_queries_does_not_grow_with_the_books(shelf: Library
         await ds.invoke_startup()
         await page(ds, path)
 
+        count = ds.setting("num_sql_threads")
+        all_here = threading.Barrier(count)
+
         def watch(conn: sqlite3.Connection) -> None:
+            all_here.wait(20)  # so that each thread watches a connection of its own
             conn.set_trace_callback(statements.append)
 
-        for _ in range(3 * 4):  # every read connection, whichever thread has it
-            await ds.get_database("library").execute_fn(watch)
+        await asyncio.gather(*(ds.get_database("library").execute_fn(watch) for _ in range(count)))
         await page(ds, path)
         return len([s for s in statements if "json_each" in s])
 

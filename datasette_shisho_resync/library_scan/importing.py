@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..candidates import Circumstances, book_sidecar_layer, file_layers, is_part, offered_cover_mimes
+from ..candidates import Circumstances, book_sidecar_layer, file_layers, is_part
 from ..decide import Decision, Record, as_change, decide_record
 from ..fields import Kind, Level
-from ..files import cover_name, shown, writable_cover_mimes
+from ..files import cover_name, shown
 from ..model import (
     EMPTY,
     BookRow,
@@ -30,7 +30,7 @@ from ..model import (
     folded,
 )
 from ..resync.companions import Companion, note_companions, sidecars_to_write
-from ..resync.planning import names_in
+from ..resync.planning import names_in, possible_cover_mimes
 from ..settings import Settings
 from ..sources import EXISTING_COVER, FILEPATH
 from ..store.apply import Writing, apply_changes, insert_list, scalar_columns
@@ -178,9 +178,7 @@ class Importer:
         circumstances = Circumstances(
             Mode.SCAN,
             importing=True,
-            cover_mimes=writable_cover_mimes(
-                file.found.path, offered_cover_mimes(file.reading) if self.settings.write_covers else ()
-            ),
+            cover_mimes=possible_cover_mimes(file.found.path, file.reading, self.settings),
             is_part=is_part(row, together),
         )
         return file_layers(

@@ -181,9 +181,7 @@ def _layers(
     circumstances = Circumstances(
         mode,
         unchanged=is_unchanged(reading.stat, file.size_bytes, from_stored(file.modified_at)),
-        cover_mimes=writable_cover_mimes(
-            settings.path_map.here(file.path), offered_cover_mimes(reading) if settings.write_covers else ()
-        ),
+        cover_mimes=possible_cover_mimes(settings.path_map.here(file.path), reading, settings),
         is_part=is_part(file, (f for f in gathered.brief.files if f.id not in gathered.gone)),
     )
     return file_layers(
@@ -196,6 +194,11 @@ def _layers(
         shown_path=shown(file.path),
         root_level=book is not None and not is_in_book_folder(file.path, book.path),
     )
+
+
+def possible_cover_mimes(path: str, reading: FileReading, settings: Settings) -> frozenset[str]:
+    """Return the media types of the images that could be written as the cover of the file at `path`, here."""
+    return writable_cover_mimes(path, offered_cover_mimes(reading) if settings.write_covers else ())
 
 
 def _book_layers(

@@ -59,14 +59,18 @@ def note_sidecars(
 
     Writes nothing when just these are remembered already, unless the file is written anew.
     """
-    known = conn.execute("select sha256 from resync_sidecars where path = cast(? as text)", (sql_text(path),))
-    if not is_written and {row[0] for row in known} == set(hashes):
+    if not is_written and _hashes_at(conn, path) == set(hashes):
         return
     conn.execute("delete from resync_sidecars where path = cast(? as text)", (sql_text(path),))
     conn.executemany(
         "insert or ignore into resync_sidecars (path, sha256, seen_at) values (cast(? as text), ?, ?)",
         [(sql_text(path), sha256, now()) for sha256 in hashes],
     )
+
+
+def _hashes_at(conn: sqlite3.Connection, path: str) -> set[str]:
+    rows = conn.execute("select sha256 from resync_sidecars where path = cast(? as text)", (sql_text(path),))
+    return {row[0] for row in rows}
 
 
 def add_sidecars(conn: sqlite3.Connection, seen: Sequence[tuple[str, str]]) -> None:

@@ -12,13 +12,14 @@ from typing import Any, BinaryIO
 from datasette_shisho_resync.errors import LimitExceeded, MediaError
 from datasette_shisho_resync.fields import BY_NAME
 from datasette_shisho_resync.hooks import default_extensions
-from datasette_shisho_resync.model import CoverImage, Limits, ParsedFile
+from datasette_shisho_resync.model import CoverImage, Identities, Limits, ParsedFile
 from datasette_shisho_resync.normalize.text import clean
 from datasette_shisho_resync.parsers import filename, sidecar
 from datasette_shisho_resync.parsers.archive import Archive
 from datasette_shisho_resync.parsers.image import read_cover
 from datasette_shisho_resync.parsers.pdf import cover as pdf_cover
 from datasette_shisho_resync.parsers.xml import parse_xml
+from datasette_shisho_resync.sidecar_content import book_sidecar, file_sidecar
 from datasette_shisho_resync.values import from_json, to_json
 
 from .cases import Case
@@ -144,33 +145,13 @@ def _try_sidecar(kind: str, data: bytes, limits: Limits) -> None:
 
 
 def _rendered_book(found: ParsedFile) -> bytes:
-    series = tuple(sidecar.SidecarSeries(s.name, None, s.number, s.number_end, s.unit) for s in found.series)
-    book = sidecar.BookSidecar(
-        title=found.title,
-        subtitle=found.subtitle,
-        description=found.description,
-        authors=tuple(sidecar.SidecarPerson(author.name, None, author.role) for author in found.authors),
-        series=series,
-        genres=found.genres,
-        tags=found.tags,
-    )
-    return sidecar.render_book_sidecar(book)
+    values = {name: getattr(found, name) for name in _BOOK_FIELDS}
+    return sidecar.render_book_sidecar(book_sidecar(values, Identities({})))
 
 
 def _rendered_file(found: ParsedFile) -> bytes:
-    file = sidecar.FileSidecar(
-        name=found.name,
-        narrators=tuple(map(sidecar.SidecarPerson, found.narrators)),
-        publisher=found.publisher,
-        url=found.url,
-        release_date=found.release_date,
-        identifiers=found.identifiers,
-        chapters=found.chapters,
-        cover_page=found.cover_page,
-        language=found.language,
-        abridged=found.abridged,
-    )
-    return sidecar.render_file_sidecar(file)
+    values = {name: getattr(found, name) for name in _FILE_FIELDS}
+    return sidecar.render_file_sidecar(file_sidecar(values, found.cover_page, Identities({})))
 
 
 def _try_filename(kind: str, data: bytes, limits: Limits) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from .errors import BadRequest
 from .files import PathMap, checked_roots
 from .model import Limits
+from .model.portable import portable
 
 PLUGIN = "datasette-shisho-resync"
 """The name of the block in `datasette.yaml`."""
@@ -17,6 +18,7 @@ _SWITCHES = ("write_sidecars", "write_covers", "track_manual_edits")
 _LIMITS = {f.name: f.type for f in fields(Limits)}
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Design 5.5. `roots`, as they are here, bound what may be read beside a library's own paths;

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import UnknownRow
 from .metadata import Value
+from .portable import portable
 
 TABLES = ("books", "files")
 """The tables whose rows a run may be about."""
@@ -24,6 +25,7 @@ class Target:
     pk: int
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class BookRow:
     id: int
@@ -32,6 +34,7 @@ class BookRow:
     title: str = field(default="", compare=False)  # for messages; the snapshot has the field
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class FileRow:
     """`modified_at` is the stored text of the last scan's mtime."""
@@ -51,6 +54,7 @@ class FileRow:
         return self.role == "main"
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Brief:
     """What must be known before anything is read from disk.

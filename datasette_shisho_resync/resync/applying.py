@@ -25,6 +25,7 @@ from ..model import (
     SidecarReading,
     Target,
 )
+from ..model.portable import portable
 from ..settings import Settings
 from ..sources import EXISTING_COVER
 from ..store.apply import Writing, apply_changes, apply_removals, keep_stat, row_images
@@ -51,6 +52,7 @@ from .gathering import Ask, Gathered
 from .planning import Planned, plan_run
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class By:
     """Who asks: `via` is `web`, `api`, `cli` or `job`."""

@@ -25,6 +25,7 @@ from ..model import (
     SidecarReading,
     Target,
 )
+from ..model.portable import portable
 from ..parsers.sidecar import book_sidecar_path, file_sidecar_path
 from ..settings import Settings
 from ..store.evidence import KnownBelow, known_below
@@ -43,6 +44,7 @@ class Reader(Protocol):
     def submit(self, request: ReadRequest) -> Future[FileReading]: ...
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What somebody wants done. `fields` None means all; `digest` is the plan that must still hold."""
@@ -54,6 +56,7 @@ class Ask:
     confirm_missing: bool = False
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """The rows as they were when reading began, and what was found on disk.
@@ -123,10 +126,10 @@ class Gathering:
 
     def requests(self) -> list[ReadRequest]:
         """Return what will be read first."""
-        return read_requests(self.ask.mode, self.brief, self._wanted(), self.settings)
+        return read_requests(self.ask.mode, self.brief, self.wanted(), self.settings)
 
     def run(self) -> Gathered:
-        self._read(self._wanted())
+        self._read(self.wanted())
         is_bare = all(f.id in self.gone for f in self.brief.files if f.is_main)
         promoted = self._promotable() if self.gone and is_bare else None
         return Gathered(
@@ -137,7 +140,7 @@ class Gathering:
             self._refusal(),
         )
 
-    def _wanted(self) -> list[FileRow]:
+    def wanted(self) -> list[FileRow]:
         """Return the files to read: the one asked for, or all main files of the book."""
         target, brief = self.ask.target, self.brief
         if target.table == "books":

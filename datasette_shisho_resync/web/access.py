@@ -100,6 +100,14 @@ async def visible_tables(
     return frozenset(table for table, may in zip(asked, allowed, strict=True) if may)
 
 
+async def visible_beside(
+    library: WebLibrary, actor: Actor, target: Target, others: Iterable[str] = ()
+) -> frozenset[str]:
+    """Return which of books, files and `others` the actor may view; none without the target's own."""
+    found = await visible_tables(library.datasette, actor, library.name, (*TABLES, *others))
+    return found if target.table in found else frozenset()
+
+
 async def find_allowed(library: WebLibrary, actor: Actor, target: Target) -> Brief:
     """Return the rows of a target that the actor may touch. Raises Forbidden, UnknownRow."""
     try:

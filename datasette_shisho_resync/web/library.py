@@ -34,6 +34,8 @@ from ..resync import (
 )
 from ..resync.applying import GroundMoved
 from ..resync.companions import settled, write_companions
+from ..resync.gathering import Reader
+from ..resync.rehearsal import FailedReader, Rehearsal, Settled
 from ..resync.undoing import load_undo
 from ..settings import Settings
 from ..store.evidence import KnownBelow
@@ -41,6 +43,7 @@ from ..store.history import Run, load_run
 from ..store.jobs import INTERRUPTED, JobRecord, load_job, running_job
 from ..store.pending import load_pending, remove_pending
 from ..store.schema import LibrarySchema, exact_text, open_library, translate
+from ..workers.process import WorkerError
 from .state import WebState, started_state
 
 if TYPE_CHECKING:
@@ -50,6 +53,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _TRIES = 5  # how often files are read again when their rows moved meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What was gathered before it was the run's turn. No run may use what was read before another wrote:
+    `writes` is how many had been written by then."""
+
+    gathered: Gathered
+    writes: int
+
+    @property
+    def library_id(self) -> int:
+        return self.gathered.brief.library_id
+
+    @property
+    def library_name(self) -> str:
+        return self.gathered.brief.library_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +179,19 @@ class WebLibrary:
         """Run what waits in a thread of ours."""
         return await asyncio.get_running_loop().run_in_executor(self.state.threads, work, *args)
 
-    async def _gather(self, ask: Ask, brief: Brief) -> Gathered:
+    async def _gather(self, ask: Ask, brief: Brief, reader: Reader | None = None) -> Gathered:
         loop = asyncio.get_running_loop()
 
         def ask_database(query: Callable[[sqlite3.Connection], KnownBelow]) -> KnownBelow:
             reading = self.read(lambda conn, schema: query(conn))
             return asyncio.run_coroutine_threadsafe(reading, loop).result()
 
-        gathering = Gathering(ask, brief, self.settings, self.state.pool, ask_database)
-        gathered = await self.in_thread(gathering.run)
+        gathering = Gathering(ask, brief, self.settings, reader or self.state.pool, ask_database)
+        return self._advised(await self.in_thread(gathering.run))
+
+    def _advised(self, gathered: Gathered) -> Gathered:
         if isinstance(gathered.refusal, FileRefused) and self.state.settings.roots is None:
-            return replace(gathered, refusal=self._with_advice(gathered.refusal, brief))
+            return replace(gathered, refusal=self._with_advice(gathered.refusal, gathered.brief))
         return gathered
 
     def _with_advice(self, refusal: FileRefused, brief: Brief) -> FileRefused:
@@ -187,14 +209,33 @@ class WebLibrary:
         if not self.db.is_mutable:
             raise ReadOnlyDatabase(f"{self.name}: the database is served as immutable; it can't be changed.")
 
-    async def run(self, ask: Ask, brief: Brief, by: By, request: Request) -> Outcome:
+    async def rehearse(self, ask: Ask, by: By) -> Settled | Early | None:
+        """Let a worker process try a run that may have nothing to write; None when it was not tried."""
+        if not self.db.is_mutable or self.db.path is None or self.name not in self.state.recovered:
+            return None
+        rehearsal, writes = Rehearsal(str(self.db.path), ask, self.settings, by), self.state.writes[self.name]
+        try:
+            done = await self.in_thread(self.state.pool.begin(rehearsal))
+        except WorkerError as error:
+            done = await self._gather(ask, await self.brief(ask.target), FailedReader(str(error)))
+        if isinstance(done, Gathered):
+            return Early(self._advised(done), writes)
+        if done is not None and self.state.written.get(self.name):
+            await self.forget_written()  # else left for the next write
+        return done
+
+    async def run(
+        self, ask: Ask, brief: Brief, by: By, request: Request, early: Early | None = None
+    ) -> Outcome:
         """Do a run; no other run of the row at the same time. Raises what `apply_run` raises."""
         self.require_mutable()
         await self._recover()
         table, pk = ("books", brief.book.id) if brief.book else (ask.target.table, ask.target.pk)
         async with self.state.lock(self.name, table, pk):
+            is_good = early is not None and early.writes == self.state.writes[self.name]
             for _ in range(_TRIES):
-                gathered = await self._gather(ask, brief)
+                gathered = early.gathered if early and is_good else await self._gather(ask, brief)
+                is_good = False
                 try:
                     # A client that goes away must not come between the commit and its files.
                     return await asyncio.shield(self._apply(ask, gathered, by, request))
@@ -254,6 +295,7 @@ class WebLibrary:
             raise translate(error, self.name) from error
         if ids:
             self.state.written[self.name] -= ids
+        self.state.writes[self.name] += 1
         return result
 
     async def _finish(self, done: Applied | Undone) -> list[str]:

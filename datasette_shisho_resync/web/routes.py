@@ -27,14 +27,16 @@ from .access import (
     find_allowed,
     require,
     require_every_library,
+    visible_beside,
     visible_tables,
 )
 from .asking import Wish, require_empty, wish_from_form, wish_from_json, wish_from_query
 from .covers import cover_response
 from .history import may_undo, run_entries
-from .library import WebLibrary
+from .library import Early, WebLibrary
 from .pages import confirm_page, explain_page, undo_page
 from .redaction import tables_of, warnings_for, without_candidate_paths, without_path, without_values
+from .rehearsing import rehearse
 from .removals import names_of
 from .serving import Call, serve
 from .telling import tell_resync, tell_undo
@@ -86,19 +88,17 @@ class Place:
 
     async def visible(self, actor: Actor, others: Iterable[str] = ()) -> frozenset[str]:
         """Return which of books, files and `others` the actor may view; none without the target's own."""
-        tables = (*TABLES, *others)
-        found = await visible_tables(self.library.datasette, actor, self.library.name, tables)
-        return found if self.target.table in found else frozenset()
+        return await visible_beside(self.library, actor, self.target, others)
 
 
-async def _place(call: Call, *actions: str) -> Place:
-    """Find the row of the URL. Raises Forbidden rather than tell whether it exists."""
+async def _place(call: Call, *actions: str, brief: Brief | None = None) -> Place:
+    """Find the row of the URL; `brief` if known. Raises Forbidden rather than tell whether it exists."""
     library = await call.library()
     table = tilde_decode(call.request.url_vars["table"])
     asked = asyncio.ensure_future(require(call.datasette, call.actor, library.name, table, *actions))
     try:
         target = Target(table, await _row_id(call, library))
-        return Place(library, target, await find_allowed(library, call.actor, target))
+        return Place(library, target, brief or await find_allowed(library, call.actor, target))
     finally:
         await asked  # its Forbidden takes the place of whatever was found
 
@@ -108,11 +108,17 @@ async def _row_id(call: Call, library: WebLibrary) -> int:
     text = call.request.url_vars["pks"]
     if "," in text:
         raise BadRequest("URL row identifier does not match the primary key for this table")
-    decoded = tilde_decode(text)
-    if _ID.fullmatch(decoded) and abs(int(decoded)) <= _LARGEST_ID:
-        return int(decoded)
+    row_id = _plain_id(call)
+    if row_id is not None:
+        return row_id
     await require_every_library(library, call.actor)
     raise UnknownRow("There is no such row.")
+
+
+def _plain_id(call: Call) -> int | None:
+    decoded = tilde_decode(call.request.url_vars["pks"])
+    is_id = _ID.fullmatch(decoded) and abs(int(decoded)) <= _LARGEST_ID
+    return int(decoded) if is_id else None
 
 
 @asynccontextmanager
@@ -154,14 +160,18 @@ async def _post_resync(call: Call) -> Response:
 
 
 async def _post_json(call: Call) -> Response:
-    place = await _place(call, RESYNC)
+    """Run for a client that speaks JSON; what has nothing to write is done by a worker process alone."""
+    early = await rehearse(call, _plain_id(call))
+    if isinstance(early, Response):
+        return early
+    place = await _place(call, RESYNC, brief=early.gathered.brief if early else None)
     wish = wish_from_json(call.body)
     if wish.dry_run:
         await require(call.datasette, call.actor, place.library.name, place.target.table, VIEW)
     # Asked while a worker reads the file.
     asked = asyncio.ensure_future(place.visible(call.actor))
     try:
-        outcome = await (_preview(place, wish) if wish.dry_run else _run(call, place, wish, "api"))
+        outcome = await (_preview(place, wish) if wish.dry_run else _run(call, place, wish, "api", early))
     except StalePlan as error:
         answer = error_to_json(error)
         if isinstance(error.plan, Plan):
@@ -187,10 +197,10 @@ async def _preview(place: Place, wish: Wish) -> Outcome:
     return outcome
 
 
-async def _run(call: Call, place: Place, wish: Wish, via: str) -> Outcome:
+async def _run(call: Call, place: Place, wish: Wish, via: str, early: Early | None = None) -> Outcome:
     check_fields(wish.fields)
     by = By(via, call.actor_id)
-    outcome = await place.library.run(wish.ask(place.target), place.brief, by, call.request)
+    outcome = await place.library.run(wish.ask(place.target), place.brief, by, call.request, early)
     await tell_resync(place.library, call.actor, row_done(outcome))
     return outcome
 

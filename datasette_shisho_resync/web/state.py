@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -21,7 +24,7 @@ from ..hooks import load_extensions
 from ..library_scan.process import JobProcess
 from ..resync.roots import with_default_roots
 from ..settings import PLUGIN, Settings, settings_from
-from ..store.schema import LibrarySchema, library_schema
+from ..store.schema import KnownSchema, LibrarySchema, library_schema
 from ..workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -30,7 +33,28 @@ if TYPE_CHECKING:
 
 _ATTRIBUTE = "_shisho_resync"
 _STOP_SECONDS = 5.0  # for a job to end where it is
+_KNOWN_SECONDS = 60.0
+_MOST_VISITORS = 1_000
 _THREADS = 8  # each waits for a worker process or writes a sidecar; none computes
+
+
+class Visitors:
+    """Who ran something a moment ago: (database, table, actor).
+
+    They may most probably do it again, so that their files are read while Datasette is asked whether they
+    still may. Others wait for the answer, lest they keep the worker processes busy.
+    """
+
+    def __init__(self) -> None:
+        self._seen_at: dict[tuple[str, str, str], float] = {}
+
+    def is_known(self, visitor: tuple[str, str, str]) -> bool:
+        return time.monotonic() - self._seen_at.get(visitor, -inf) < _KNOWN_SECONDS
+
+    def note(self, visitor: tuple[str, str, str]) -> None:
+        if len(self._seen_at) >= _MOST_VISITORS:
+            self._seen_at.clear()
+        self._seen_at[visitor] = time.monotonic()
 
 
 @dataclass(slots=True)
@@ -46,11 +70,13 @@ class WebState:
     addresses: dict[str, str] = field(default_factory=dict)  # of our script and style sheet
     jobs: dict[str, JobProcess] = field(default_factory=dict)  # the last one of each database
     starting: set[JobProcess] = field(default_factory=set)
+    writes: Counter[str] = field(default_factory=Counter)  # of ours, by database
+    visitors: Visitors = field(default_factory=Visitors)
     questions: set[tuple[str, str]] = field(default_factory=set)  # (database, name) of our stored queries
     _locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )
-    _schemas: dict[str, tuple[int, LibrarySchema]] = field(default_factory=dict)
+    _schemas: dict[str, KnownSchema] = field(default_factory=dict)
     _pool: WorkerPool | None = None
     _threads: ThreadPoolExecutor | None = None
 
@@ -80,14 +106,9 @@ class WebState:
 
     def schema(self, database: str, conn: sqlite3.Connection) -> LibrarySchema:
         """Return the library's tables, looked at again when they changed. Raises NotALibrary."""
-        version: int = conn.execute("pragma main.schema_version").fetchone()[0]
-        known = self._schemas.get(database)
-        if known is None or known[0] != version:
-            known = (version, library_schema(conn))
-            if not conn.in_transaction:  # what is rolled back may leave its number to other tables
-                self._schemas[database] = known
-        known[1].require(database)
-        return known[1]
+        schema = self._schemas.setdefault(database, KnownSchema())(conn)
+        schema.require(database)
+        return schema
 
     def close(self) -> None:
         if self._pool is not None:

@@ -2,7 +2,7 @@
 
 Imports as little as it can; Datasette never. The messages: first `WorkerSettings`, answered with b"";
 then tuples of `ReadRequest`, each request answered with a pickled `FileReading`, or with
-`POSTPONED` for all that remain of the tuple.
+`POSTPONED` for all that remain of the tuple; or of one `Task`, answered with what that returns.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-from ..model import FileReading, ReadRequest
+from ..model import FileReading, Limits, ReadRequest
 from ..reading import explained, failed, read_file
 from .channel import Channel
 from .extensions import Extensions
+from .task import Task
 
 POSTPONED = b""
+UNDONE = pickle.dumps(None)
 _BATCH_BYTES = 4 * 1024**2
 _OTHER_BYTES = 64 * 1024**2
 _ORPHAN_SECONDS = 2.0
@@ -81,7 +85,7 @@ def _confine(settings: WorkerSettings) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _answer(channel: Channel, requests: tuple[ReadRequest, ...], extensions: Extensions) -> None:
+def _answer(channel: Channel, requests: tuple[ReadRequest | Task[Any], ...], extensions: Extensions) -> None:
     sent_bytes = 0
     for request in requests:
         if sent_bytes > _BATCH_BYTES:  # so that large covers do not pile up in the parent
@@ -95,19 +99,37 @@ def _answer(channel: Channel, requests: tuple[ReadRequest, ...], extensions: Ext
         sent_bytes += len(message)
 
 
-def _message(request: ReadRequest, extensions: Extensions) -> bytes:
-    with bounded_memory(request.limits.parse_memory_bytes):
-        reading = read_file(request, extensions)
+def _message(request: ReadRequest | Task[Any], extensions: Extensions) -> bytes:
+    if isinstance(request, Task):
+        return _task_message(request, extensions)
+    reading = _read(request, extensions)
     try:
         message = pickle.dumps(reading, pickle.HIGHEST_PROTOCOL)
     except MemoryError as error:
         return _failure(request, reading, explained(error, request.limits))
     except Exception:
         return _failure(request, reading, "the parser returned what cannot be passed on")
-    limits = request.limits
-    if len(message) > limits.max_cover_bytes + 2 * limits.max_sidecar_bytes + _OTHER_BYTES:
+    if len(message) > _most_bytes(request.limits):
         return _failure(request, reading, "has more metadata than can be handled")
     return message
+
+
+def _task_message(task: Task[Any], extensions: Extensions) -> bytes:
+    """Return what the task returned; nothing when it failed, or said more than can be handled."""
+    try:
+        message = pickle.dumps(task.do(partial(_read, extensions=extensions)), pickle.HIGHEST_PROTOCOL)
+    except Exception:  # the shell around every task
+        return UNDONE
+    return message if len(message) <= _most_bytes(task.limits) else UNDONE
+
+
+def _read(request: ReadRequest, extensions: Extensions) -> FileReading:
+    with bounded_memory(request.limits.parse_memory_bytes):
+        return read_file(request, extensions)
+
+
+def _most_bytes(limits: Limits) -> int:
+    return limits.max_cover_bytes + 2 * limits.max_sidecar_bytes + _OTHER_BYTES
 
 
 @contextmanager

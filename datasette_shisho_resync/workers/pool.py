@@ -10,12 +10,14 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from queue import SimpleQueue
 from types import TracebackType
+from typing import TypeVar
 
 from ..errors import BadRequest, ResyncError
 from ..model import FileReading, Limits, ReadRequest
@@ -23,6 +25,9 @@ from ..reading import failed
 from .child import WorkerSettings
 from .extensions import Extensions
 from .process import Worker, WorkerError
+from .task import Task
+
+T = TypeVar("T")
 
 BATCH_SIZE = 16
 _BATCHES_A_WORKER = 2
@@ -102,6 +107,50 @@ class WorkerPool:
         self._check_open()
         return self._crew.executor.submit(self.read, request)
 
+    def begin(self, task: Task[T]) -> Callable[[], T | None]:
+        """Begin a task without waiting, if a process is idle; returns what must be called to see it through.
+
+        That waits. It returns None when the task failed or no process could be started, and raises
+        WorkerError when it took too long or ended the process, ResyncError when the pool is closed.
+        """
+        if not self._slots.acquire(blocking=False):
+            return partial(self._begin_and_finish, task)
+        try:
+            worker = self._idle_worker()
+            if worker is not None:
+                worker.begin(task)
+                return partial(self._finish, worker, task)
+        except BaseException:
+            self._slots.release()
+            raise
+        self._slots.release()
+        return partial(self._begin_and_finish, task)
+
+    def _begin_and_finish(self, task: Task[T]) -> T | None:
+        self._slots.acquire()
+        try:
+            worker = self._hire()
+            worker.begin(task)
+        except BaseException as error:
+            self._slots.release()
+            if isinstance(error, WorkerError):
+                return None
+            raise
+        return self._finish(worker, task)
+
+    def _finish(self, worker: Worker, task: Task[T]) -> T | None:
+        is_done = False
+        try:
+            done = worker.finish(task)
+            is_done = True
+        except WorkerError:
+            self._check_open()
+            raise
+        finally:
+            self._release(worker, is_done)
+            self._slots.release()
+        return done
+
     def map_unordered(
         self, requests: Iterable[ReadRequest], batch_size: int = BATCH_SIZE
     ) -> Iterator[tuple[ReadRequest, FileReading]]:
@@ -169,11 +218,9 @@ class WorkerPool:
 
     def _hire(self) -> Worker:
         self._check_open()
-        while self._crew.idle:
-            worker = self._crew.idle.pop()
-            if worker.is_usable():
-                return worker
-            self._crew.discard(worker)
+        idle = self._idle_worker()
+        if idle is not None:
+            return idle
         worker = Worker(self._settings)
         with self._crew.lock:
             self._crew.all.add(worker)
@@ -181,6 +228,14 @@ class WorkerPool:
             self._crew.discard(worker)
         self._check_open()
         return worker
+
+    def _idle_worker(self) -> Worker | None:
+        while self._crew.idle:
+            worker = self._crew.idle.pop()
+            if worker.is_usable():
+                return worker
+            self._crew.discard(worker)
+        return None
 
     def _release(self, worker: Worker, can_go_on: bool) -> None:
         with self._crew.lock:

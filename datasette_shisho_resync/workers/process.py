@@ -10,11 +10,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TypeVar
 
-from ..model import FileReading, ReadRequest
+from ..model import FileReading, Limits, ReadRequest
 from ..reading import failed
 from .channel import Channel
 from .child import POSTPONED, WorkerSettings
+from .task import Task
+
+T = TypeVar("T")
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 2.0
@@ -76,16 +80,39 @@ class Worker:
                     break
                 readings.append(_reading(request, message))
         except TimeoutError:
-            readings.append(_overdue(requests[len(readings)]))
+            overdue = requests[len(readings)]
+            readings.append(failed(overdue, _overdue(overdue.limits)))
             return readings, False
         except (EOFError, OSError) as error:
             if readings:
                 return readings, False
             code = self._exit_code()
             if code == -signal.SIGALRM:
-                return [_overdue(requests[0])], False
+                return [failed(requests[0], _overdue(requests[0].limits))], False
             raise WorkerError(self._ended(code)) from error
         return readings, True
+
+    def begin(self, task: Task[T]) -> None:
+        """Send a task to the process; that it has ended is noticed by `finish`."""
+        with suppress(OSError):
+            self._channel.send(pickle.dumps((task,), pickle.HIGHEST_PROTOCOL))
+
+    def finish(self, task: Task[T]) -> T | None:
+        """Return what the task returned that was begun, None when it failed.
+
+        Raises WorkerError, as it is said of a file, when the process ended before that or has to be ended.
+        """
+        try:
+            self._await_ready()
+            done: T | None = pickle.loads(self._channel.receive(task.limits.parse_seconds))
+        except TimeoutError as error:
+            raise WorkerError(_overdue(task.limits)) from error
+        except (EOFError, OSError) as error:
+            code = self._exit_code()
+            is_overdue = code == -signal.SIGALRM
+            reason = _overdue(task.limits) if is_overdue else f"could not be read, {self._ended(code)}"
+            raise WorkerError(reason) from error
+        return done
 
     def kill(self) -> None:
         """End the process and wait for it; may be called from any thread and more than once."""
@@ -144,5 +171,5 @@ def _reading(request: ReadRequest, message: bytes) -> FileReading:
     return reading
 
 
-def _overdue(request: ReadRequest) -> FileReading:
-    return failed(request, f"took longer than parse_seconds ({request.limits.parse_seconds:g} s)")
+def _overdue(limits: Limits) -> str:
+    return f"took longer than parse_seconds ({limits.parse_seconds:g} s)"

@@ -9,6 +9,7 @@ from .connection import (
     exact_text,
     is_empty,
     open_library,
+    open_to_read,
     quoted,
     rare_checkpoints,
     shown_cell,
@@ -18,7 +19,7 @@ from .connection import (
     translate,
 )
 from .history_tables import HISTORY_TABLES, create_history
-from .introspection import LibrarySchema, library_schema
+from .introspection import KnownSchema, LibrarySchema, library_schema
 from .library_tables import DEFAULT_REVIEW_CRITERIA, LIBRARY_TABLES, SEARCH_TABLES, create_library
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "HISTORY_TABLES",
     "LIBRARY_TABLES",
     "SEARCH_TABLES",
+    "KnownSchema",
     "LibrarySchema",
     "create_history",
     "create_library",
@@ -33,6 +35,7 @@ __all__ = [
     "is_empty",
     "library_schema",
     "open_library",
+    "open_to_read",
     "quoted",
     "rare_checkpoints",
     "shown_cell",

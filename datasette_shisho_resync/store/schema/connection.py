@@ -62,6 +62,14 @@ def open_library(path: str, *, create: bool = False, timeout_seconds: float = 5.
         raise translate(error, path) from error
 
 
+def open_to_read(path: str) -> sqlite3.Connection:
+    """Open a library that others write; what it asks must not wait. Raises NotALibrary, DatabaseBusy."""
+    try:
+        return _connected(path, "ro", False, 0.0)
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+
+
 def _connected(path: str, mode: str, create: bool, timeout_seconds: float) -> sqlite3.Connection:
     conn = sqlite3.connect(
         f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}",

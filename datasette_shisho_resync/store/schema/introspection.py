@@ -59,6 +59,23 @@ class LibrarySchema:
             raise NotALibrary(f"{database}: it is not a Shisho library, it lacks {', '.join(self.missing)}.")
 
 
+class KnownSchema:
+    """A database's tables, looked at again when they changed."""
+
+    def __init__(self) -> None:
+        self._known: tuple[int, LibrarySchema] | None = None
+
+    def __call__(self, conn: sqlite3.Connection) -> LibrarySchema:
+        """Return the tables as they are now; whether they make a library is still to be asked."""
+        version: int = conn.execute("pragma main.schema_version").fetchone()[0]
+        known = self._known
+        if known is None or known[0] != version:
+            known = (version, library_schema(conn))
+            if not conn.in_transaction:  # what is rolled back may leave its number to other tables
+                self._known = known
+        return known[1]
+
+
 def library_schema(conn: sqlite3.Connection) -> LibrarySchema:
     """Look at a database once. Takes about a millisecond; callers keep the answer."""
     columns = _load_columns(conn)

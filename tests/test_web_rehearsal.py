@@ -1,0 +1,194 @@
+"""Runs by JSON that a worker process tries first: those with nothing to write end there, others as ever."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders.extensions import EXTENSIONS
+from library import Library, epub
+from web import EDITOR, Client, served
+
+from datasette_shisho_resync.model import Limits
+from datasette_shisho_resync.web.state import state_of
+from datasette_shisho_resync.workers import WorkerPool
+
+pytestmark = pytest.mark.asyncio
+
+BOTH = {"id": ["root", "ed"]}
+GRANTS = {"resync-row": BOTH, "update-row": BOTH}
+SECRET = "A title that nobody may learn"
+
+
+@pytest.fixture
+def client(book: Library) -> Client:
+    book.rewrite(1, epub("Dune", ["Frank Herbert"], genres=["SF"], series="Dune", number=1.5))
+    return Client(served(book, permissions=GRANTS))
+
+
+async def visited(client: Client, **asked: Any) -> Any:
+    """Run until there is nothing to write, so that the next run is that of a known visitor."""
+    for _ in range(2):
+        assert (await client.resync(**asked)).status_code == 200
+    answer = await client.resync(**asked)
+    assert answer.json()["changed"] is False
+    return answer
+
+
+@contextmanager
+def writing(book: Library) -> Iterator[None]:
+    """Be somebody who writes, and lets nobody else do so."""
+    book.conn.execute("begin immediate")
+    try:
+        yield
+    finally:
+        book.conn.execute("rollback")
+
+
+# --- runs without anything to write -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["books", "files"])
+@pytest.mark.parametrize("mode", ["scan", "refresh", "reset"])
+async def test_a_run_without_changes_waits_for_no_writer(
+    client: Client, book: Library, table: str, mode: str
+) -> None:
+    await visited(client, table=table, mode=mode)
+    await visited(client, table=table, mode=mode)  # what the first left pending is forgotten
+    before = book.dump()
+    with writing(book):
+        answer = await client.resync(table, mode=mode)
+    assert (answer.json()["changed"], answer.json()["run"]) == (False, None)
+    assert book.dump() == before
+
+
+async def test_it_answers_what_a_dry_run_does(client: Client, book: Library) -> None:
+    book.edit("books", subtitle="Kept", subtitle_source="manual")
+    done = (await visited(client)).json()
+    assert done == {**(await client.resync(dry_run=True)).json(), "dry_run": False}
+    assert any(kept["field"] == "title" for kept in done["kept"])
+
+
+async def test_values_that_json_can_not_hold_are_answered_alike(client: Client, book: Library) -> None:
+    await visited(client)
+    book.conn.execute("update files set url = cast(x'ff61' as text), url_source = 'manual'")
+    book.conn.execute("update books set description = x'00ff', description_source = 'manual'")
+    book.conn.execute("update files set cover_page = 9e999")
+    for table in ("books", "files"):
+        done = (await visited(client, table=table)).json()
+        assert done == {**(await client.resync(table, dry_run=True)).json(), "dry_run": False}
+
+
+async def test_who_may_not_view_files_is_told_no_path(client: Client, book: Library) -> None:
+    client.ds.config["databases"] = {"library": {"tables": {"files": {"allow": {"id": "root"}}}}}
+    answer = await visited(client, actor=EDITOR)
+    assert answer.json()["files"] == [{"id": 1, "path": None, "status": "ok", "error": None}]
+    assert str(book.root) not in answer.json()["files"]
+
+
+# --- who may --------------------------------------------------------------------------------------------
+
+
+async def test_nobody_lives_on_a_former_permission(client: Client, book: Library) -> None:
+    await visited(client, actor=EDITOR)
+    book.rewrite(1, epub(SECRET))
+    client.ds.config["permissions"]["resync-row"] = {"id": "root"}
+    before = book.dump()
+    answer = await client.resync(actor=EDITOR)
+    assert (answer.status_code, SECRET in answer.text) == (403, False)
+    assert book.dump() == before
+
+
+async def test_a_known_visitor_finds_no_closed_library(book: Library) -> None:
+    book.add("libraries", name="Closed", cover_aspect_ratio="book")
+    closed = book.add_book("Closed", library_id=2)
+    book.add("library_paths", library_id=2, filepath=str(book.root / "Closed"))
+    book.add_file(closed, "b.epub", epub(SECRET))
+    book.edit("files", 2, library_id=2)
+    client = Client(served(book, {"library_access": {"Closed": {"id": "root"}}}, GRANTS))
+    await visited(client, pk=closed)
+    await visited(client, actor=EDITOR)
+    answer = await client.resync(pk=closed, actor=EDITOR)
+    assert (answer.status_code, SECRET in answer.text) == (403, False)
+    assert (await client.resync(pk=99, actor=EDITOR)).status_code == 403
+
+
+# --- runs that a worker can't settle ------------------------------------------------------------------------
+
+
+async def test_what_another_run_wrote_meanwhile_is_not_overwritten_with_older(
+    client: Client, book: Library
+) -> None:
+    await visited(client)
+    for number in range(10):
+        book.rewrite(1, epub(f"Title {number}"))
+        answers = await asyncio.gather(*(client.resync() for _ in range(3)), client.resync("files"))
+        assert [a.status_code for a in answers] == [200] * 4
+        assert book.book()["title"] == f"Title {number}"
+        assert sum(a.json()["changed"] for a in answers) == 1
+
+
+@pytest.mark.parametrize("name", ["a.sleeping", "a.crashing", "a.exiting"])
+async def test_a_file_that_ends_its_worker_is_named_at_once(book: Library, tmp_path: Path, name: str) -> None:
+    book.add_file(book.add_book("Bad"), name, b"9")
+    client = Client(served(book, {"parse_seconds": 0.5}))
+    await client.resync()
+    with WorkerPool(1, Limits(parse_seconds=0.5), EXTENSIONS) as pool:
+        state = state_of(client.ds)
+        state.pool.close()
+        state._pool = pool
+        before, began = book.dump(), time.monotonic()
+        answer = await client.resync(pk=2)
+        seconds = time.monotonic() - began
+    assert (answer.status_code, name in answer.text) == (422, True)
+    assert seconds < 0.9 or name != "a.sleeping"  # not tried twice
+    assert book.dump() == before
+
+
+async def test_missing_files_and_unknown_rows_are_found_out_as_usual(client: Client, book: Library) -> None:
+    await visited(client)
+    assert (await client.resync(pk=7)).status_code == 404
+    os.rename(book.root, book.root.with_name("unmounted"))
+    assert (await client.resync()).status_code == 409
+    os.rename(book.root.with_name("unmounted"), book.root)
+    book.add_witness()
+    book.remove(1)
+    assert (await client.resync()).json()["book_deleted"] is True
+
+
+async def test_a_database_that_lets_nobody_read_is_busy(client: Client, book: Library) -> None:
+    book.conn.execute("pragma journal_mode = delete")
+    await visited(client)
+    book.conn.execute("begin exclusive")
+    try:
+        assert (await client.resync()).status_code == 503
+    finally:
+        book.conn.execute("rollback")
+    assert (await client.resync()).status_code == 200
+
+
+async def test_a_changed_schema_is_noticed(client: Client, book: Library) -> None:
+    await visited(client)
+    book.rewrite(1, epub("Dune", ["Frank Herbert"], genres=["SF"], series="Dune", number=1.5, language="fr"))
+    book.conn.execute("alter table files rename column language to lost")
+    assert "language" not in (await visited(client)).text.replace("language_", "")
+
+
+async def test_a_library_in_memory_is_run_as_ever(book: Library) -> None:
+    ds = served(book, {"roots": [str(book.root)]})
+    await ds.invoke_startup()
+
+    def copy(conn: sqlite3.Connection) -> None:
+        with closing(sqlite3.connect(book.path)) as original:
+            original.backup(conn)
+
+    await ds.add_memory_database("shelf").execute_write_fn(copy, transaction=False)
+    answers = [(await Client(ds, "shelf").resync()).json()["changed"] for _ in range(3)]
+    assert answers == [True, False, False]

@@ -16,7 +16,10 @@ from builders.extensions import EXTENSIONS
 from library import Library, epub
 from web import EDITOR, Client, served
 
-from datasette_shisho_resync.model import Limits
+from datasette_shisho_resync.model import Limits, Target
+from datasette_shisho_resync.resync import Ask, By
+from datasette_shisho_resync.store.schema import HISTORY_TABLES
+from datasette_shisho_resync.web.library import Early, library_of
 from datasette_shisho_resync.web.state import state_of
 from datasette_shisho_resync.workers import WorkerPool
 
@@ -133,6 +136,30 @@ async def test_what_another_run_wrote_meanwhile_is_not_overwritten_with_older(
         assert [a.status_code for a in answers] == [200] * 4
         assert book.book()["title"] == f"Title {number}"
         assert sum(a.json()["changed"] for a in answers) == 1
+
+
+async def test_what_was_read_before_another_run_wrote_is_read_again(client: Client, book: Library) -> None:
+    await visited(client)
+    library = library_of(client.ds, "library")
+    assert library is not None
+    ask, by = Ask(Target("books", 1)), By("api")
+    book.rewrite(1, epub("Older"))
+    early = await library.rehearse(ask, by)
+    assert isinstance(early, Early)
+    book.rewrite(1, epub("Newer"))
+    await client.resync()
+    brief = await library.brief(ask.target)
+    outcome = await library.run(ask, brief, by, None, early)
+    assert (outcome.changed, book.book()["title"]) == (False, "Newer")
+
+
+async def test_a_sidecar_is_written_though_no_row_changes(client: Client, book: Library) -> None:
+    await visited(client)
+    book.book_sidecar().unlink()
+    for table in HISTORY_TABLES:  # which would have to be written too
+        book.conn.execute(f"drop table {table}")
+    assert (await client.resync()).json()["changed"] is False
+    assert book.sidecar()["title"] == "Dune"
 
 
 @pytest.mark.parametrize("name", ["a.sleeping", "a.crashing", "a.exiting"])

@@ -51,7 +51,7 @@ async def rehearse(call: Call, row_id: int | None) -> Response | Early | None:
     if not isinstance(rehearsed, Settled):
         return rehearsed
     if visible.issuperset(TABLES):
-        return Response(rehearsed.answer, content_type="application/json; charset=utf-8")
+        return call.encoded_answer(rehearsed.answer)
     return call.answer(without_values(json.loads(rehearsed.answer), target, visible))
 
 

@@ -14,7 +14,7 @@ from datasette.utils import tilde_decode
 
 from ..errors import BadRequest, FileError, StalePlan, UnknownRow
 from ..explain import explain
-from ..json_output import error_to_json, outcome_to_json, undone_to_json
+from ..json_output import encoded_outcome, error_to_json, outcome_to_json, undone_to_json
 from ..library_scan.done import row_done
 from ..model import TABLES, Brief, Mode, Outcome, Plan, Target
 from ..resync import Ask, By
@@ -186,6 +186,8 @@ async def _post_json(call: Call) -> Response:
         call.flash(resync_message(outcome))
     hung = tables_of(outcome.plan.removals)
     visible = await (place.visible(call.actor, hung) if hung else asked)
+    if visible.issuperset({*TABLES, *hung}):
+        return call.encoded_answer(encoded_outcome(outcome))
     return call.answer(without_values(outcome_to_json(outcome), place.target, visible))
 
 

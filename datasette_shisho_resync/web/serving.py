@@ -76,6 +76,9 @@ class Call:
     def answer(self, answer: Mapping[str, Any], status: int = 200) -> Response:
         return Response.json(answer, status=status)
 
+    def encoded_answer(self, answer: bytes) -> Response:
+        return Response(answer, content_type="application/json; charset=utf-8")
+
 
 Handler = Callable[[Call], Awaitable[Response]]
 

@@ -64,7 +64,7 @@ class Mover:
                 gone.setdefault((row.size_bytes, row.file_type), []).append(row)
         arrived: dict[tuple[int, str], list[FoundFile]] = {}
         for file in found.new_files:
-            key = (file.stat.size_bytes, file.file_type)
+            key = (file.size_bytes, file.file_type)
             if key in gone:
                 arrived.setdefault(key, []).append(file)
         moves = [pair for key, files in arrived.items() for pair in self._pairs(gone[key], files)]
@@ -78,7 +78,7 @@ class Mover:
             if stored is not None:
                 match = [f for f in left if self._sha256(f.path) == stored][:1]
             else:
-                times = [f for f in left if to_stored(f.stat.mtime_ns) == row.modified_at]
+                times = [f for f in left if to_stored(f.mtime_ns) == row.modified_at]
                 rivals = [r for r in rows if r.modified_at == row.modified_at]
                 match = times if len(times) == len(rivals) == 1 else []
             for file in match:

@@ -136,7 +136,7 @@ def _note_edited(
     for file in folder.others if mains else ():
         if not file.name.endswith(SIDECAR_SUFFIX):
             continue
-        if to_stored(file.stat.mtime_ns) <= seen.get(path_map.stored(file.path), ""):
+        if to_stored(file.mtime_ns) <= seen.get(path_map.stored(file.path), ""):
             continue
         found.edited.append(path_map.stored(file.path))
         owner = file.name.removesuffix(SIDECAR_SUFFIX)
@@ -159,9 +159,9 @@ def _note_others(found: Survey, folder: Folder, known: dict[str, KnownFile], pat
 
 
 def _is_same(file: FoundFile, row: KnownFile) -> bool:
-    if row.size_bytes != file.stat.size_bytes:
+    if row.size_bytes != file.size_bytes:
         return False
-    if row.modified_at == to_stored(file.stat.mtime_ns):
+    if row.modified_at == to_stored(file.mtime_ns):
         return True
     if row.modified_at is None and row.role != "main":
         return True  # Shisho stores no time for a supplement that it discovers
@@ -213,8 +213,8 @@ def _add_supplements(found: Survey) -> None:
 
 
 def _may_accompany(file: FoundFile) -> bool:
-    return not is_companion(file.name) and not is_excluded_supplement(file.name) and file.stat.size_bytes > 0
+    return not is_companion(file.name) and not is_excluded_supplement(file.name) and file.size_bytes > 0
 
 
 def as_supplement(file: FoundFile, path_map: PathMap) -> Supplement:
-    return Supplement(path_map.stored(file.path), file.file_type, file.stat.size_bytes)
+    return Supplement(path_map.stored(file.path), file.file_type, file.size_bytes)

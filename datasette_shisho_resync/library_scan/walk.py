@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import NamedTuple
 
 from ..files import is_companion, shown
 from ..model import FileStat
@@ -22,14 +23,18 @@ _name_of = attrgetter("name")
 _APPLE_DOUBLE = "._"  # what macOS leaves beside each file on foreign disks: never media
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
+class FoundFile(NamedTuple):
     """A file below a library folder; `path` as it is here, `file_type` its lower-case extension."""
 
     path: str
     name: str
     file_type: str
-    stat: FileStat
+    size_bytes: int
+    mtime_ns: int
+
+    @property
+    def stat(self) -> FileStat:
+        return FileStat(self.size_bytes, self.mtime_ns)
 
 
 @dataclass(slots=True)
@@ -99,7 +104,7 @@ def _fill(folder: Folder, file_types: Collection[str], on_error: OnError) -> lis
             if is_media:
                 on_error(entry.path, error)
             continue
-        found = FoundFile(entry.path, name, file_type, FileStat(info.st_size, info.st_mtime_ns))
+        found = FoundFile(entry.path, name, file_type, info.st_size, info.st_mtime_ns)
         (folder.media if is_media else folder.others).append(found)
     return below
 

@@ -6,10 +6,10 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import BadRequest
-from .schema import LibrarySchema, sql_text, stored_id, stored_text
+from .schema import LibrarySchema, many_rows, sql_text, stored_id, stored_text
 from .times import now
 
 _CHUNK = 1000  # rows asked for at once
@@ -24,8 +24,7 @@ class LibraryRow:
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFile:
+class KnownFile(NamedTuple):
     """A file's row as a scan compares it; `modified_at` as stored."""
 
     id: int
@@ -106,7 +105,8 @@ def known_files(conn: sqlite3.Connection, library_id: int, folder: str) -> Itera
     """Yield the rows of all files below a folder."""
     columns = {row[1] for row in conn.execute("pragma table_info(files)")}
     modified_at = "file_modified_at" if "file_modified_at" in columns else "null"  # older libraries
-    rows = conn.execute(
+    rows = many_rows(
+        conn,
         f"""
         select id, book_id, filepath, file_role, file_type, filesize_bytes, {modified_at}
         from files

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .schema import sql_text, stored_text
+from .schema import many_rows, sql_text, stored_text
 from .times import now, to_stored
 from .waiting import WaitingRows
 
@@ -100,7 +100,8 @@ def seen_sidecars(conn: sqlite3.Connection, folder: str) -> dict[str, str] | Non
     """Return when each sidecar below a folder was last seen, as stored; None where nothing is remembered."""
     if not conn.execute("select 1 from sqlite_master where name = 'resync_sidecars'").fetchone():
         return None
-    rows = conn.execute(
+    rows = many_rows(
+        conn,
         """
         select path, max(seen_at)
         from resync_sidecars
@@ -109,7 +110,11 @@ def seen_sidecars(conn: sqlite3.Connection, folder: str) -> dict[str, str] | Non
         """,
         (sql_text(folder.rstrip("/") + "/"), sql_text(folder.rstrip("/") + "0")),
     )
-    return {stored_text(path): stored_text(seen_at) for path, seen_at in rows}
+    return {
+        path if type(path) is str else stored_text(path): seen_at
+        for path, seen_at in rows
+        if type(seen_at) is str
+    }
 
 
 def touch_sidecars(conn: sqlite3.Connection, paths: Sequence[str], seen_ns: int) -> None:

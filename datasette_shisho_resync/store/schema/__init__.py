@@ -8,6 +8,7 @@ from __future__ import annotations
 from .connection import (
     exact_text,
     is_empty,
+    many_rows,
     open_library,
     open_to_read,
     quoted,
@@ -34,6 +35,7 @@ __all__ = [
     "exact_text",
     "is_empty",
     "library_schema",
+    "many_rows",
     "open_library",
     "open_to_read",
     "quoted",

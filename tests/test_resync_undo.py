@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
-from builders.images import png
+from builders.images import jpeg, png
 from library import BY, Library, epub
 
 from datasette_shisho_resync.errors import Conflict, UndoConflict, UnknownRow
-from datasette_shisho_resync.model import Mode
+from datasette_shisho_resync.model import Limits, Mode
 from datasette_shisho_resync.store.history import finish_job, start_job
 
 NAMED = ("persons", "series", "genres", "tags", "publishers")
@@ -399,3 +400,27 @@ def test_rows_without_rowids_that_hang_on_a_removed_book_come_back(book: Library
     assert [tuple(row) for row in book.conn.execute("select * from notes")] == notes
     book.undo(undone.run_id)
     assert [tuple(row) for row in book.conn.execute("select * from notes")] == [(2, "en", "stays")]
+
+
+def test_undo_of_a_job_holds_no_more_than_a_few_covers(book: Library) -> None:
+    book.with_history()
+    job = start_job(book.conn, "scan", "scan")
+    count, size = 24, 1_000_000
+    first, second = (jpeg(200, 300) + bytes([n]) * size for n in (1, 2))
+    for number in range(2, count + 1):
+        book.add_file(book.add_book(f"Book {number}"), "b.epub", epub(cover=first))
+    for cover in (first, second):
+        for pk in range(2, count + 1):
+            book.rewrite(pk, epub(cover=cover))
+            book.refresh(pk=pk)
+    book.conn.execute("update resync_runs set job_id = ? where id >= ?", (job, count))
+    finish_job(book.conn, job, "done", {"changed": count}, [])
+    tracemalloc.start()
+    try:
+        assert len(book.service.undo_job(job, BY)) == count - 1
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    covers = [book.file_path(pk).with_name("b.epub.cover.jpg").read_bytes() for pk in range(2, count + 1)]
+    assert covers == [first] * (count - 1)
+    assert peak < Limits().max_cover_bytes + 8 * size  # reading one takes as much as it may have

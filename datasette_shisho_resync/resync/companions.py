@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -68,6 +68,13 @@ class Companion:
     @cached_property
     def old_sha256(self) -> str | None:
         return None if self.old is None else sha256_of(self.old)
+
+    def without_image(self) -> Companion:
+        """Return a cover without its bytes, which the history keeps: `with_image` gets them back."""
+        return replace(self, data=b"", old=None, known_sha256=self.sha256) if self.kind == COVER else self
+
+    def with_image(self, load: Callable[[str], bytes | None]) -> Companion:
+        return self if self.data else replace(self, data=load(self.sha256) or b"")
 
 
 def sha256_of(data: bytes) -> str:

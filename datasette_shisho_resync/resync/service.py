@@ -14,7 +14,7 @@ from typing import TypeVar
 from ..errors import StalePlan
 from ..model import Outcome
 from ..settings import Settings
-from ..store.history import runs_of_job
+from ..store.history import load_blob, runs_of_job
 from ..store.pending import remove_pending
 from ..store.schema import LibrarySchema, library_schema, translate
 from .applying import Applied, By, GroundMoved, apply_run, preview
@@ -100,16 +100,26 @@ class Service:
         return replace(undone, warnings=(*undone.warnings, *warnings))
 
     def undo_job(self, job_id: int, by: By) -> tuple[Undone, ...]:
-        """Undo every run of a job, newest first, in one transaction: all of them or none."""
+        """Undo every run of a job, newest first, in one transaction: all of them or none.
+
+        The covers that come back are not all in memory at once; what is returned has no companions.
+        """
 
         def undo_all() -> tuple[Undone, ...]:
             runs = runs_of_job(self.conn, job_id) if self.schema.has_history else []
-            return tuple(
-                undo_run(self.conn, self.schema, r, self.settings, by, is_last=r == runs[-1]) for r in runs
-            )
+            return tuple(self._undo_lightly(r, by, is_last=r == runs[-1]) for r in runs)
 
-        undone = self.transaction(undo_all)
-        return tuple(replace(u, warnings=(*u.warnings, *self._finish(u))) for u in undone)
+        return tuple(self._finish_lightly(undone) for undone in self.transaction(undo_all))
+
+    def _undo_lightly(self, run_id: int, by: By, *, is_last: bool) -> Undone:
+        undone = undo_run(self.conn, self.schema, run_id, self.settings, by, is_last=is_last)
+        return replace(undone, companions=tuple(c.without_image() for c in undone.companions))
+
+    def _finish_lightly(self, undone: Undone) -> Undone:
+        companions = (c.with_image(partial(load_blob, self.conn)) for c in undone.companions)
+        whole = tuple(c for c in companions if c.data)  # else somebody pruned the history meanwhile
+        warnings = self._finish(replace(undone, companions=whole))
+        return replace(undone, companions=(), warnings=(*undone.warnings, *warnings))
 
     def _finish(self, done: Applied | Undone) -> list[str]:
         """Write the files of a committed run."""

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .model import Identities, SeriesEntry, Value
+from .model import Identities, SeriesEntry, Stored, Value
 from .parsers.sidecar import BookSidecar, FileSidecar, SidecarPerson, SidecarSeries
 
 Values = Mapping[str, Value]
+Record = Mapping[str, Stored]
+
+
+def sidecar_of_book(record: Record, identities: Identities) -> BookSidecar:
+    return book_sidecar(values_of(record), identities)
+
+
+def sidecar_of_file(record: Record, identities: Identities) -> FileSidecar:
+    page = record["cover"].raw["page"] if "cover" in record else None
+    return file_sidecar(values_of(record), page, identities)
+
+
+def values_of(record: Record) -> Values:
+    return {name: stored.value for name, stored in record.items()}
 
 
 def book_sidecar(values: Values, identities: Identities) -> BookSidecar:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from library import Library, changed, epub, kept
 
 from datasette_shisho_resync.model import Mode, Reason
+from datasette_shisho_resync.parsers.sidecar import render_book_sidecar, render_file_sidecar
+from datasette_shisho_resync.store.sidecars import load_book_sidecar, load_file_sidecar
 
 
 @pytest.fixture
@@ -213,3 +216,26 @@ def test_undo_leaves_the_sidecars_of_other_files_alone(scanned: Library) -> None
     scanned.rewrite(1, epub("New", language="en"))
     scanned.undo(scanned.scan("files", 1).run_id)
     assert scanned.sidecar(scanned.file_sidecar(other))["language"] == "de"
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [{"title": "Other"}, {"authors": ["Frank Herbert", "Bob"]}, {"series": "Other"}, {"genres": ["X"]}],
+)
+def test_a_sidecar_says_what_the_rows_say_whatever_changed(book: Library, texts: dict[str, Any]) -> None:
+    said: dict[str, Any] = {
+        "title": "Dune",
+        "authors": ["Frank Herbert"],
+        "series": "Cycle",
+        "genres": ["SF"],
+    }
+    book.rewrite(1, epub(**said, number=1, tags="a, b", language="en", publisher="Ace"))
+    book.scan()
+    book.conn.execute("update persons set sort_name = 'Herbert, F.', sort_name_source = 'manual'")
+    book.conn.execute("update series set sort_name = 'Cycle, The', sort_name_source = 'manual'")
+    book.rewrite(1, epub(**{**said, **texts}, number=1, tags="a, b", language="en", publisher="Ace"))
+    assert book.refresh().plan.changes
+    schema = book.service.schema
+    assert book.book_sidecar().read_bytes() == render_book_sidecar(load_book_sidecar(book.conn, schema, 1))
+    assert book.file_sidecar().read_bytes() == render_file_sidecar(load_file_sidecar(book.conn, schema, 1))
+    assert "Herbert, F." in book.book_sidecar().read_text()

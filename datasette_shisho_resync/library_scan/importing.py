@@ -29,8 +29,9 @@ from ..model import (
     Target,
     folded,
 )
-from ..resync.companions import Companion, note_companions, sidecars_to_write
+from ..resync.companions import Companion, note_companions
 from ..resync.planning import names_in, possible_cover_mimes
+from ..resync.sidecar_drafts import sidecars_to_write
 from ..settings import Settings
 from ..sources import EXISTING_COVER, FILEPATH
 from ..store.apply import Writing, apply_changes, insert_list, scalar_columns

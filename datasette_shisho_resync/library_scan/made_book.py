@@ -14,7 +14,8 @@ from ..parsers.sidecar import (
     render_book_sidecar,
     render_file_sidecar,
 )
-from ..resync.companions import Companion, SidecarDraft
+from ..resync.companions import Companion
+from ..resync.sidecar_drafts import SidecarDraft
 from ..sidecar_content import book_sidecar, file_sidecar
 from ..store.history import Entry
 from ..store.pending import COVER

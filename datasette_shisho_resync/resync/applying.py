@@ -37,19 +37,16 @@ from ..store.search import index_book, index_series, unindex_book
 from ..store.snapshot import load_brief, series_of_book
 from ..store.times import from_stored, now
 from ..store.waiting import WaitingRows
-from .companions import (
-    Companion,
-    covers_to_write,
+from .companions import Companion, covers_to_write, note_seen, record_companions
+from .gathering import Ask, Gathered
+from .planning import Planned, plan_run
+from .sidecar_drafts import (
     draft_sidecars,
-    note_seen,
-    record_companions,
     replaced_entries,
     sidecar_path_of_book,
     sidecars_on_disk,
     sidecars_to_write,
 )
-from .gathering import Ask, Gathered
-from .planning import Planned, plan_run
 
 
 @portable
@@ -129,7 +126,7 @@ def _write(
     removed = {(d.table, d.pk) for d in planned.doomed}
     remaining = tuple(f for f in _files_read(gathered) if ("files", f.id) not in removed)
     book = brief.book if brief.book and ("books", brief.book.id) not in removed else None
-    changed = {(c.table, c.pk) for c in plan.changes}
+    changed = {(c.table, c.pk, c.field) for c in plan.changes}
     left = replace(brief, book=book, files=tuple(_files_left(gathered, removed)))
     drafts = draft_sidecars(
         conn,

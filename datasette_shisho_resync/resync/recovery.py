@@ -17,8 +17,9 @@ from ..store.schema import LibrarySchema, exact_text
 from ..store.sidecars import load_book_sidecar, load_file_sidecar
 from ..store.snapshot import load_brief
 from .applying import By
-from .companions import Companion, present_bytes, sha256_of, sidecar_path_of_book, write_companions
+from .companions import Companion, present_bytes, sha256_of, write_companions
 from .gathering import Ask, readable_roots
+from .sidecar_drafts import sidecar_path_of_book
 
 if TYPE_CHECKING:
     from .service import Service

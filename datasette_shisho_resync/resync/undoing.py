@@ -21,14 +21,10 @@ from ..store.snapshot import load_brief, load_snapshot, series_of_book
 from ..store.times import now
 from ..store.undo import FILE_FIELDS, Undo
 from .applying import By
-from .companions import (
-    Companion,
+from .companions import Companion, note_seen, present_bytes, record_companions, sha256_of
+from .sidecar_drafts import (
     draft_sidecars,
-    note_seen,
-    present_bytes,
-    record_companions,
     replaced_entries,
-    sha256_of,
     sidecar_path_of_book,
     sidecars_on_disk,
     sidecars_to_write,
@@ -84,7 +80,7 @@ def undo_run(
         brief = _brief(conn, run.target)
         _index(conn, schema, brief, series | _series_ids(conn, schema, brief))
         companions, replaced, warnings = _companions(
-            conn, schema, run, brief, {(e.table, e.pk) for e in undo.entries}, settings
+            conn, schema, run, brief, {(e.table, e.pk, e.field) for e in undo.entries}, settings
         )
         undo.entries.extend(replaced)
         header = RunHeader(run.target, run.mode, "", by.via, by.actor, by.job_id, started_at, undo_of=run.id)
@@ -136,7 +132,7 @@ def _companions(
     schema: LibrarySchema,
     run: Run,
     brief: Brief | None,
-    changed: Collection[tuple[str, int]],
+    changed: Collection[tuple[str, int, str]],
     settings: Settings,
 ) -> tuple[list[Companion], list[Entry], list[str]]:
     """Return the covers and sidecars to put back and the sidecars to write anew, history entries of what

@@ -229,11 +229,11 @@ def test_a_sidecar_says_what_the_rows_say_whatever_changed(book: Library, texts:
         "series": "Cycle",
         "genres": ["SF"],
     }
-    book.rewrite(1, epub(**said, number=1, tags="a, b", language="en", publisher="Ace"))
+    book.rewrite(1, epub(**said, number=1, tags="a, b", language="en"))
     book.scan()
     book.conn.execute("update persons set sort_name = 'Herbert, F.', sort_name_source = 'manual'")
     book.conn.execute("update series set sort_name = 'Cycle, The', sort_name_source = 'manual'")
-    book.rewrite(1, epub(**{**said, **texts}, number=1, tags="a, b", language="en", publisher="Ace"))
+    book.rewrite(1, epub(**{**said, **texts}, number=1, tags="a, b", language="en"))
     assert book.refresh().plan.changes
     schema = book.service.schema
     assert book.book_sidecar().read_bytes() == render_book_sidecar(load_book_sidecar(book.conn, schema, 1))

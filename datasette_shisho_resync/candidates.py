@@ -28,6 +28,7 @@ from .model import (
     Stored,
     Value,
 )
+from .model.portable import portable
 from .normalize.titles import (
     comic_display_name,
     normalize_comic_title,
@@ -46,6 +47,7 @@ _METADATA = tuple(f.name for f in FIELDS if f.name not in ("sort_title", "cover"
 _metadata_of = attrgetter(*_METADATA)
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What decides which layers count, beside the mode.

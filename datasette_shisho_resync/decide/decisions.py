@@ -20,6 +20,7 @@ from ..model import (
     Stored,
     Value,
 )
+from ..model.portable import portable
 from ..normalize.titles import sort_title
 from ..sources import FILEPATH, MANUAL, SIDECAR, rank
 from ..values import is_empty
@@ -29,6 +30,7 @@ ROLE = "file_role"  # the field name of the change that makes a supplement the b
 _NEVER_CLEARED = frozenset({"title", "sort_title"})
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A value for a field, with its source and the file it came from; see `Layer` for `echo`."""
@@ -39,6 +41,7 @@ class Candidate:
     echo: bool = False
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One field: what is stored, what was offered, who won and what follows.
@@ -58,6 +61,7 @@ class Decision:
     source: str | None
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Record:
     """A book or file to decide: its stored fields by name and the layers that speak about it."""

@@ -29,6 +29,7 @@ from ..model import (
     Target,
     folded,
 )
+from ..model.portable import portable
 from ..resync.companions import Companion, note_companions
 from ..resync.planning import names_in, possible_cover_mimes
 from ..resync.sidecar_drafts import sidecars_to_write
@@ -51,6 +52,7 @@ _MOST_WAITING_ROWS = 50_000
 _MOST_KNOWN_NAMES = 50_000
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Imported:
     """The ids of an imported book's rows, by path, and the files to write after the commit."""

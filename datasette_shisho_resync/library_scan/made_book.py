@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..model import CoverImage, Identities, Value
+from ..model.portable import portable
 from ..parsers.sidecar import (
     book_sidecar_path,
     file_sidecar_path,
@@ -22,6 +23,7 @@ from ..store.pending import COVER
 from .new_book import NewBook, NewFile
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class MadeBook:
     """A book's row after the import: its fields, and the history of what changed if it was there before."""
@@ -32,6 +34,7 @@ class MadeBook:
     entries: tuple[Entry, ...] = ()
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class MadeFile:
     """A file's row after the import: its fields, and the base name of its cover image."""

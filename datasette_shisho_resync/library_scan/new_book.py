@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..model import FileReading, FileRow
+from ..model.portable import portable
 from .walk import FoundFile
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class NewFile:
     """A file to import: as found, its path in stored form, and what was read (paths in stored form)."""
@@ -20,6 +22,7 @@ class NewFile:
         return FileRow(0, 0, library_id, self.path, self.found.file_type, "main", 0)
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Supplement:
     """A file that accompanies a book; `path` in stored form."""
@@ -29,6 +32,7 @@ class Supplement:
     size_bytes: int
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class NewBook:
     """Files that form one book at `path` (stored form). `root_level`: their folder says nothing of it."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..model import Mode
+from ..model.portable import portable
 
 
 class Grouping(str, Enum):
@@ -42,6 +43,7 @@ class Progress:
     failed: int = 0
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class ScannedFile:
     """`status`: imported, updated, moved, removed, supplement or error; `path` in stored form."""

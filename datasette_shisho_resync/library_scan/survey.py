@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from ..candidates import is_unchanged
 from ..files import PathMap, is_companion
 from ..model import Mode
+from ..model.portable import portable
 from ..parsers.filename import is_excluded_supplement, is_supplement_name
 from ..parsers.sidecar import SIDECAR_SUFFIX
 from ..store.library import KnownFile, LibraryRow, known_files
@@ -28,6 +29,7 @@ from .walk import Folder, FoundFile, describe, walk
 _MOST_FILES_A_UNIT = 64
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class ImportUnit:
     """New files of one folder that are read and imported together, and files that may accompany them;

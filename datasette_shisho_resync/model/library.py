@@ -80,6 +80,7 @@ class Brief:
         return found
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The row that a name means in this library: its id, its spelling, a series' `name_source`, and the
@@ -124,6 +125,7 @@ class Identities:
         return identity.name if identity else name.strip()
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A field as the database has it.
@@ -141,6 +143,7 @@ class Stored:
 EMPTY = Stored(None)
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The state that a plan starts from: the brief, and every field of the book and of its files."""

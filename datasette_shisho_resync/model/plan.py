@@ -7,6 +7,7 @@ from typing import Any
 
 from .library import Target
 from .metadata import Mode, Reason, Value
+from .portable import portable
 from .reading import FileStat, FileStatus
 
 
@@ -20,6 +21,7 @@ class RowImage:
         return dict(self.columns)[column]
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Change:
     """One field's old and new value with their sources. A removed row is the field `row`, in `old`."""
@@ -34,6 +36,7 @@ class Change:
     reason: Reason
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class FileState:
     """How a run found one file; `path` in stored form."""
@@ -45,6 +48,7 @@ class FileState:
     stat: FileStat | None = None
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`kept` are `Change`s that will not happen: `new` is the candidate, `reason` why it stays out.
@@ -68,6 +72,7 @@ class Plan:
         return any((c.table, c.pk) == (target.table, target.pk) for c in self.removals)
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run did. `run_id` is None for a dry run and when nothing changed."""

@@ -1,8 +1,8 @@
-"""Quick pickling for the values that workers pass on."""
+"""Quick making and pickling of values, of which one file's metadata has hundreds."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -10,10 +10,12 @@ T = TypeVar("T")
 
 
 def portable(cls: type[T]) -> type[T]:
-    """Let a dataclass of two or more fields be pickled as a call of itself.
+    """Let a frozen dataclass with slots, of two or more fields, be made in a third of the time, and be
+    pickled as a call of itself.
 
-    The way of a frozen dataclass with slots asks `dataclasses.fields` for every single value, which took
-    most of the time of reading one file's answer.
+    Python's own way finds each slot by its name, once to set it and with `dataclasses.fields` to pickle it,
+    which took most of the time of reading one file's answer. For classes without `__post_init__` whose
+    fields are all parameters.
     """
     values_of = attrgetter(*(f.name for f in fields(cls)))  # type: ignore[arg-type]
 
@@ -21,4 +23,23 @@ def portable(cls: type[T]) -> type[T]:
         return cls, values_of(self)
 
     cls.__reduce__ = reduce  # type: ignore[assignment]
+    cls.__init__ = _initializer(cls)  # type: ignore[method-assign]
     return cls
+
+
+def _initializer(cls: type[Any]) -> Any:
+    """Return the `__init__` that the dataclass has, but with every slot at hand."""
+    known: dict[str, Any] = {"MISSING": MISSING}
+    parameters, lines = ["self"], []
+    for f in fields(cls):
+        known[f"set_{f.name}"] = getattr(cls, f.name).__set__
+        known[f"default_{f.name}"], known[f"make_{f.name}"] = f.default, f.default_factory
+        value, parameter = f.name, f.name
+        if f.default_factory is not MISSING:
+            value, parameter = f"make_{f.name}() if {f.name} is MISSING else {f.name}", f"{f.name}=MISSING"
+        elif f.default is not MISSING:
+            parameter = f"{f.name}=default_{f.name}"
+        parameters.append(parameter)
+        lines.append(f"set_{f.name}(self, {value})")
+    exec(f"def __init__({', '.join(parameters)}): {'; '.join(lines)}", known)
+    return known["__init__"]

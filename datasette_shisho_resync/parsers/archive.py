@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from ..errors import LimitExceeded, UnreadableFile
 from ..model import Limits
+from ..model.portable import portable
 
 _END = struct.Struct("<4s6xHLL2x")
 _END_MARK = b"PK\5\6"
@@ -56,6 +57,7 @@ class _Directory:
     comment: bytes = b""
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class _Entry:
     flags: int

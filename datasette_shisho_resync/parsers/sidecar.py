@@ -16,6 +16,7 @@ from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
 from ..model import Chapter, Identifier, Limits, ParsedFile, SidecarReading
+from ..model.portable import portable
 from ..sources import SIDECAR
 from ..values import MAX_DEPTH, from_json, plain_number, to_json
 
@@ -35,6 +36,7 @@ _Identity = tuple[object, ...]
 _Below = dict[_Identity, tuple[Chapter, ...]]
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class SidecarPerson:
     name: str
@@ -42,6 +44,7 @@ class SidecarPerson:
     role: str | None = None
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class SidecarSeries:
     name: str
@@ -51,6 +54,7 @@ class SidecarSeries:
     unit: str | None = None
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class BookSidecar:
     """What a book's sidecar holds."""
@@ -65,6 +69,7 @@ class BookSidecar:
     tags: tuple[str, ...] = ()
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class FileSidecar:
     """What a file's sidecar holds; narrators have no role."""

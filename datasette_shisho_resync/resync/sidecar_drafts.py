@@ -12,6 +12,7 @@ from typing import Any
 
 from ..candidates import sidecar_content
 from ..model import BookRow, Brief, FileRow, Identities, Reason, SidecarReading, Snapshot, Stored, Value
+from ..model.portable import portable
 from ..parsers.sidecar import (
     book_sidecar_path,
     file_sidecar_path,
@@ -29,6 +30,7 @@ from ..values import is_empty
 from .companions import Companion, present_bytes
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class SidecarDraft:
     """A sidecar of the run: where it is, how to render it, what is there, whether the run changes its

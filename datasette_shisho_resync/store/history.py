@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import UnknownRow
 from ..model import Target
+from ..model.portable import portable
 from .schema import quoted, sql_text
 from .times import now
 from .waiting import WaitingRows
@@ -22,6 +23,7 @@ from .waiting import WaitingRows
 _BYTES = "$hex"
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of history: a field of a row, or with field `row` a whole row that came or went."""
@@ -36,6 +38,7 @@ class Entry:
     reason: str
 
 
+@portable
 @dataclass(frozen=True, slots=True)
 class RunHeader:
     """Who ran what on which row; `via` is `web`, `api`, `cli` or `job`."""

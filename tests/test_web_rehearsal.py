@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,10 @@ from builders.extensions import EXTENSIONS
 from library import Library, epub
 from web import EDITOR, Client, served
 
-from datasette_shisho_resync.model import Limits, Target
+from datasette_shisho_resync.hooks import default_extensions
+from datasette_shisho_resync.model import Limits, ReadRequest, Target
 from datasette_shisho_resync.resync import Ask, By
+from datasette_shisho_resync.resync.rehearsal import Settled
 from datasette_shisho_resync.store.schema import HISTORY_TABLES
 from datasette_shisho_resync.web.library import Early, library_of
 from datasette_shisho_resync.web.state import state_of
@@ -94,6 +98,26 @@ async def test_who_may_not_view_files_is_told_no_path(client: Client, book: Libr
     answer = await visited(client, actor=EDITOR)
     assert answer.json()["files"] == [{"id": 1, "path": None, "status": "ok", "error": None}]
     assert str(book.root) not in answer.json()["files"]
+
+
+async def test_runs_that_wait_for_a_process_keep_out_nobody_who_has_one(
+    client: Client, book: Library
+) -> None:
+    await visited(client)
+    library = library_of(client.ds, "library")
+    assert library is not None
+    ask, by, go_on = Ask(Target("books", 1)), By("api"), threading.Event()
+    with WorkerPool(1, Limits(), default_extensions()) as pool, ThreadPoolExecutor(1) as threads:
+        library.state._pool, library.state._threads = pool, threads
+        blocked = asyncio.ensure_future(library.in_thread(go_on.wait))
+        waiting = asyncio.ensure_future(library.rehearse(ask, by))  # no process runs yet
+        await asyncio.sleep(0)
+        pool.read(ReadRequest(str(book.file_path()), (str(book.root),), Limits()))
+        having = asyncio.ensure_future(library.rehearse(ask, by))
+        await asyncio.sleep(0)
+        go_on.set()
+        done = await asyncio.wait_for(asyncio.gather(blocked, waiting, having), 20)
+    assert [type(result) for result in done[1:]] == [Settled, Settled]
 
 
 # --- who may --------------------------------------------------------------------------------------------

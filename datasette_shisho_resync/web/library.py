@@ -215,7 +215,8 @@ class WebLibrary:
             return None
         rehearsal, writes = Rehearsal(str(self.db.path), ask, self.settings, by), self.state.writes[self.name]
         try:
-            done = await self.in_thread(self.state.pool.begin(rehearsal))
+            # What a process began must be seen through, also for a client that goes away.
+            done = await asyncio.shield(asyncio.wrap_future(self.state.pool.begin(rehearsal)))
         except WorkerError as error:
             done = await self._gather(ask, await self.brief(ask.target), FailedReader(str(error)))
         if isinstance(done, Gathered):

@@ -10,10 +10,9 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from queue import SimpleQueue
 from types import TracebackType
@@ -37,9 +36,14 @@ Batch = tuple[ReadRequest, ...]
 
 @dataclass(slots=True)
 class _Crew:
-    """The processes of a pool. Apart from the pool, so that they can be ended when it is garbage."""
+    """The processes of a pool. Apart from the pool, so that they can be ended when it is garbage.
+
+    `executor` may wait for a process to be free, `finishers` see through what the processes do already: were
+    these the same threads, those that wait could keep out those that they wait for.
+    """
 
     executor: ThreadPoolExecutor
+    finishers: ThreadPoolExecutor
     owner_pid: int = field(default_factory=os.getpid)
     lock: threading.Lock = field(default_factory=threading.Lock)
     all: set[Worker] = field(default_factory=set)
@@ -81,7 +85,10 @@ class WorkerPool:
         self._count = count
         self._settings = WorkerSettings(extensions.as_references(), limits.worker_memory_bytes, low_priority)
         self._slots = threading.BoundedSemaphore(count)
-        self._crew = _Crew(ThreadPoolExecutor(count, thread_name_prefix="shisho-reader"))
+        self._crew = _Crew(
+            ThreadPoolExecutor(count, thread_name_prefix="shisho-reader"),
+            ThreadPoolExecutor(count, thread_name_prefix="shisho-finisher"),
+        )
         self._finalizer = weakref.finalize(self, self._crew.close)
 
     def __enter__(self) -> WorkerPool:
@@ -107,36 +114,37 @@ class WorkerPool:
         self._check_open()
         return self._crew.executor.submit(self.read, request)
 
-    def begin(self, task: Task[T]) -> Callable[[], T | None]:
-        """Begin a task without waiting, if a process is idle; returns what must be called to see it through.
+    def begin(self, task: Task[T]) -> Future[T | None]:
+        """Begin a task, at once if a process is idle; see it through while the caller does something else.
 
-        That waits. It returns None when the task failed or no process could be started, and raises
-        WorkerError when it took too long or ended the process, ResyncError when the pool is closed.
+        What is begun must not be cancelled. The future holds None when the task failed or no process could be
+        started, WorkerError when it took too long or ended the process, ResyncError when the pool was closed.
+
+        Raises ResyncError when the pool is closed.
         """
-        if not self._slots.acquire(blocking=False):
-            return partial(self._begin_and_finish, task)
-        try:
+        self._check_open()
+        if self._slots.acquire(blocking=False):
             worker = self._idle_worker()
             if worker is not None:
                 worker.begin(task)
-                return partial(self._finish, worker, task)
-        except BaseException:
+                return self._crew.finishers.submit(self._finish_and_leave, worker, task)
             self._slots.release()
-            raise
-        self._slots.release()
-        return partial(self._begin_and_finish, task)
+        return self._crew.executor.submit(self._begin_and_finish, task)
 
     def _begin_and_finish(self, task: Task[T]) -> T | None:
-        self._slots.acquire()
-        try:
-            worker = self._hire()
-            worker.begin(task)
-        except BaseException as error:
-            self._slots.release()
-            if isinstance(error, WorkerError):
+        with self._slots:
+            try:
+                worker = self._hire()
+            except WorkerError:
                 return None
-            raise
-        return self._finish(worker, task)
+            worker.begin(task)
+            return self._finish(worker, task)
+
+    def _finish_and_leave(self, worker: Worker, task: Task[T]) -> T | None:
+        try:
+            return self._finish(worker, task)
+        finally:
+            self._slots.release()
 
     def _finish(self, worker: Worker, task: Task[T]) -> T | None:
         is_done = False
@@ -148,7 +156,6 @@ class WorkerPool:
             raise
         finally:
             self._release(worker, is_done)
-            self._slots.release()
         return done
 
     def map_unordered(
@@ -190,6 +197,7 @@ class WorkerPool:
         """End all processes, also those at work, whose readers get a ResyncError."""
         self._finalizer()
         self._crew.executor.shutdown(wait=True, cancel_futures=True)
+        self._crew.finishers.shutdown(wait=True)
 
     def _submit_batch(
         self, batch: Batch, done: SimpleQueue[Future[tuple[Batch, list[FileReading]]]]

@@ -12,6 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from queue import SimpleQueue
@@ -238,11 +239,12 @@ class WorkerPool:
         return worker
 
     def _idle_worker(self) -> Worker | None:
-        while self._crew.idle:
-            worker = self._crew.idle.pop()
-            if worker.is_usable():
-                return worker
-            self._crew.discard(worker)
+        with suppress(IndexError):  # there is none, or another thread was quicker
+            while True:
+                worker = self._crew.idle.pop()
+                if worker.is_usable():
+                    return worker
+                self._crew.discard(worker)
         return None
 
     def _release(self, worker: Worker, can_go_on: bool) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from library import Library, epub
 from web import EDITOR, Client, served
 
 from datasette_shisho_resync.hooks import default_extensions
-from datasette_shisho_resync.model import Limits, ReadRequest, Target
+from datasette_shisho_resync.model import Limits, Mode, ReadRequest, Target
 from datasette_shisho_resync.resync import Ask, By
 from datasette_shisho_resync.resync.rehearsal import Settled
 from datasette_shisho_resync.store.schema import HISTORY_TABLES
@@ -174,6 +175,32 @@ async def test_what_was_read_before_another_run_wrote_is_read_again(client: Clie
     await client.resync()
     brief = await library.brief(ask.target)
     outcome = await library.run(ask, brief, by, None, early)
+    assert (outcome.changed, book.book()["title"]) == (False, "Newer")
+
+
+async def test_a_sidecar_read_before_another_run_wrote_it_is_read_again(
+    client: Client, book: Library
+) -> None:
+    await visited(client)
+    library = library_of(client.ds, "library")
+    assert library is not None
+    scan, by, go_on = Ask(Target("books", 1)), By("api"), threading.Event()
+    refresh, brief = replace(scan, mode=Mode.REFRESH), await library.brief(scan.target)
+    book.rewrite(1, epub("Newer"))
+    first = await library.rehearse(refresh, by)
+    assert isinstance(first, Early)
+    with ThreadPoolExecutor(1) as threads:
+        library.state._threads = threads
+        blocked = asyncio.ensure_future(library.in_thread(go_on.wait))
+        run = asyncio.ensure_future(library.run(refresh, brief, by, None, first))
+        while library.state.writes["library"] == first.writes:
+            await asyncio.sleep(0.01)
+        assert book.sidecar()["title"] == "Dune"  # the thread that writes it is busy
+        second = await library.rehearse(scan, by)
+        go_on.set()
+        await asyncio.gather(blocked, run)
+        assert isinstance(second, Early)
+        outcome = await library.run(scan, brief, by, None, second)
     assert (outcome.changed, book.book()["title"]) == (False, "Newer")
 
 

@@ -234,13 +234,14 @@ class WebLibrary:
         table, pk = ("books", brief.book.id) if brief.book else (ask.target.table, ask.target.pk)
         async with self.state.lock(self.name, table, pk):
             is_good = early is not None and early.writes == self.state.writes[self.name]
+            gathered = early.gathered if early is not None and is_good else None
             for _ in range(_TRIES):
-                gathered = early.gathered if early and is_good else await self._gather(ask, brief)
-                is_good = False
+                gathered = gathered or await self._gather(ask, brief)
                 try:
                     # A client that goes away must not come between the commit and its files.
                     return await asyncio.shield(self._apply(ask, gathered, by, request))
                 except GroundMoved:
+                    gathered = None
                     library_id, brief = brief.library_id, await self.brief(ask.target)
                     if brief.library_id != library_id:
                         break
@@ -304,6 +305,7 @@ class WebLibrary:
         if not done.companions:
             return []
         warnings = await self.in_thread(write_companions, done.companions, done.roots, self.settings)
+        self.state.writes[self.name] += 1  # what was read since the commit may be older than these files
         ids = settled(done.companions, done.pending, done.roots, self.settings, warnings)
         self.state.written.setdefault(self.name, set()).update(ids)
         return warnings

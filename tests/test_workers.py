@@ -11,11 +11,13 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
 from builders import extensions
 from builders.extensions import EXTENSIONS
+from builders.tasks import Broken, Reading
 
 from datasette_shisho_resync.errors import BadRequest, ResyncError
 from datasette_shisho_resync.hooks import default_extensions
@@ -23,7 +25,7 @@ from datasette_shisho_resync.model import FileReading, FileStatus, Limits, Parse
 from datasette_shisho_resync.workers import WorkerPool
 from datasette_shisho_resync.workers.child import WorkerSettings
 from datasette_shisho_resync.workers.extensions import Extensions
-from datasette_shisho_resync.workers.process import Worker
+from datasette_shisho_resync.workers.process import Worker, WorkerError
 
 DEFAULTS = Limits()
 IMPATIENT = Limits(parse_seconds=0.4)
@@ -423,3 +425,52 @@ def test_a_function_without_a_place_is_refused_at_once(offered: Extensions, name
 def test_a_pool_needs_a_worker() -> None:
     with pytest.raises(BadRequest, match="workers"):
         WorkerPool(0, Limits(), default_extensions())
+
+
+# --- tasks ------------------------------------------------------------------------------------
+
+
+def test_a_task_reads_within_the_limits_of_a_file(single: WorkerPool, tmp_path: Path) -> None:
+    single.read(asked(tmp_path, "first.text"))
+    readings = [single.begin(Reading(asked(tmp_path, name))).result(20) for name in ("a.pid", "a.hoarding")]
+    assert [None if reading is None else reading.error for reading in readings] == [
+        None,
+        f"{tmp_path}/a.hoarding: needs more memory than parse_memory_bytes (142,606,336 bytes)",
+    ]
+    assert readings[0] is not None
+    assert title(readings[0]) in {str(pid) for pid in single.pids}
+
+
+@pytest.mark.parametrize("how", ["raises", "unpicklable", "not loadable", "huge"])
+def test_a_task_that_fails_returns_nothing(single: WorkerPool, how: str) -> None:
+    assert single.begin(Broken(how, DEFAULTS)).result(20) is None
+    assert single.begin(Broken(how, DEFAULTS)).result(20) is None  # by a process that is there
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("sleeps", "took longer than parse_seconds (0.4 s)"),
+        ("crashes", "could not be read, the worker process ended by signal 11"),
+        ("exits", "could not be read, the worker process ended with exit code 3"),
+    ],
+)
+def test_a_task_that_ends_its_process_says_so(
+    single: WorkerPool, tmp_path: Path, how: str, reason: str
+) -> None:
+    for _ in range(2):
+        with pytest.raises(WorkerError) as caught:
+            single.begin(Broken(how, IMPATIENT)).result(20)
+        assert str(caught.value) == reason
+        assert title(single.read(asked(tmp_path, "b.text", "still here"))) == "still here"
+
+
+def test_a_task_of_a_closed_pool_is_refused(single: WorkerPool, tmp_path: Path) -> None:
+    single.read(asked(tmp_path, "first.text"))
+    begun, waiting = single.begin(Broken("sleeps", DEFAULTS)), single.begin(Broken("sleeps", DEFAULTS))
+    single.close()
+    for future in (begun, waiting):
+        with pytest.raises((ResyncError, CancelledError)):
+            future.result(20)
+    with pytest.raises(ResyncError):
+        single.begin(Broken("raises", DEFAULTS))

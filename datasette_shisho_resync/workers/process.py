@@ -98,13 +98,13 @@ class Worker:
             self._channel.send(pickle.dumps((task,), pickle.HIGHEST_PROTOCOL))
 
     def finish(self, task: Task[T]) -> T | None:
-        """Return what the task returned that was begun, None when it failed.
+        """Return what the task returned that was begun, None when it failed or that cannot be passed on.
 
-        Raises WorkerError, as it is said of a file, when the process ended before that or has to be ended.
+        Raises WorkerError, in words that fit a file, when the process ended before that or has to be ended.
         """
         try:
             self._await_ready()
-            done: T | None = pickle.loads(self._channel.receive(task.limits.parse_seconds))
+            message = self._channel.receive(task.limits.parse_seconds)
         except TimeoutError as error:
             raise WorkerError(_overdue(task.limits)) from error
         except (EOFError, OSError) as error:
@@ -112,6 +112,10 @@ class Worker:
             is_overdue = code == -signal.SIGALRM
             reason = _overdue(task.limits) if is_overdue else f"could not be read, {self._ended(code)}"
             raise WorkerError(reason) from error
+        try:
+            done: T | None = pickle.loads(message)
+        except Exception:  # as in `_reading`
+            return None
         return done
 
     def kill(self) -> None:

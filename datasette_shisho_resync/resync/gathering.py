@@ -126,10 +126,10 @@ class Gathering:
 
     def requests(self) -> list[ReadRequest]:
         """Return what will be read first."""
-        return read_requests(self.ask.mode, self.brief, self.wanted(), self.settings)
+        return read_requests(self.ask.mode, self.brief, self._wanted(), self.settings)
 
     def run(self) -> Gathered:
-        self._read(self.wanted())
+        self._read(self._wanted())
         is_bare = all(f.id in self.gone for f in self.brief.files if f.is_main)
         promoted = self._promotable() if self.gone and is_bare else None
         return Gathered(
@@ -140,7 +140,7 @@ class Gathering:
             self._refusal(),
         )
 
-    def wanted(self) -> list[FileRow]:
+    def _wanted(self) -> list[FileRow]:
         """Return the files to read: the one asked for, or all main files of the book."""
         target, brief = self.ask.target, self.brief
         if target.table == "books":

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from ..errors import ResyncError
 from ..json_output import encoded_outcome
-from ..model import FileReading, FileStatus, Limits, ReadRequest
+from ..model import FileReading, Limits, ReadRequest
 from ..model.portable import portable
 from ..reading import failed
 from ..settings import Settings
@@ -70,8 +70,6 @@ class Rehearsal(Task["Settled | Gathered | None"]):
     ) -> Settled | Gathered | None:
         brief = find_brief(conn, self.ask.target)
         gathering = Gathering(self.ask, brief, self.settings, _OneFile(read), _no_database)
-        if len(gathering.wanted()) != 1:
-            return None
         gathered = gathering.run()
         try:
             applied = apply_run(conn, schema, self.ask, gathered, self.settings, self.by)
@@ -83,20 +81,17 @@ class Rehearsal(Task["Settled | Gathered | None"]):
 
 
 class _TooMuchError(Exception):
-    """More is to be found out than what one file says."""
+    """More files are to be read than one, or one that is missing is to be judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class _OneFile:
-    """Reads a file that is there, in this process."""
+    """Reads the only file of a run, in this process."""
 
     reader: Read
 
     def read(self, request: ReadRequest) -> FileReading:
-        reading = self.reader(request)
-        if reading.status is FileStatus.MISSING:
-            raise _TooMuchError
-        return reading
+        return self.reader(request)
 
     def submit(self, request: ReadRequest) -> Future[FileReading]:
         raise _TooMuchError

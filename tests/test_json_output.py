@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from datasette_shisho_resync.errors import (
     UnreadableFile,
 )
 from datasette_shisho_resync.json_output import (
+    encoded_outcome,
     error_to_json,
     job_undone_to_json,
     outcome_to_json,
@@ -90,6 +92,15 @@ def test_an_outcome_has_the_shape_of_the_contract() -> None:
         "warnings": ["w"],
         "run": 4,
     }
+
+
+@pytest.mark.parametrize("cell", [1, "é", "/b/caf\udce9", b"\xff", math.inf, -math.inf, math.nan, None, 0.5])
+def test_an_outcome_is_encoded_as_it_is_told(cell: Any) -> None:
+    rows = (RowImage((("id", 7), ("cell", cell))),)
+    for plan in (PLAN, replace(PLAN, files=())):
+        outcome = Outcome(plan, False, 4, deleted=False, book_deleted=False, rows=rows)
+        told = json.loads(json.dumps(outcome_to_json(outcome)))
+        assert json.loads(encoded_outcome(outcome), parse_constant=pytest.fail) == told
 
 
 def test_a_removed_row_is_told_completely() -> None:

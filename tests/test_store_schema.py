@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
 import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,12 +21,15 @@ from datasette_shisho_resync.store.schema import (
     HISTORY_TABLES,
     LIBRARY_TABLES,
     SEARCH_TABLES,
+    KnownSchema,
     create_history,
     create_library,
     exact_text,
     is_empty,
     library_schema,
+    many_rows,
     open_library,
+    open_to_read,
     quoted,
     sql_text,
     translate,
@@ -331,6 +337,48 @@ def test_exact_text_keeps_every_byte_and_goes_again(conn: sqlite3.Connection) ->
     with exact_text(conn):
         assert conn.execute(select).fetchone() == ("/a\udcffé",)
     assert conn.execute(select).fetchone() == ("/a\ufffdé",)
+
+
+@pytest.mark.parametrize("paths", [(), (b"/a", "/é".encode()), (b"/a", b"/b\xff", b"/c"), (b"/b\xff",)])
+def test_many_rows_have_exact_text_too(conn: sqlite3.Connection, paths: tuple[bytes, ...]) -> None:
+    former = conn.text_factory = lambda data: data.decode("utf-8", "replace")
+    conn.row_factory = sqlite3.Row
+    for path in paths:
+        conn.execute("insert into library_paths (library_id, filepath) values (1, cast(? as text))", (path,))
+    rows = many_rows(conn, "select id, filepath from library_paths where id > ? order by id", (0,))
+    assert rows == [(i, os.fsdecode(path)) for i, path in enumerate(paths, 1)]
+    assert conn.text_factory is former
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        many_rows(conn, "select * from nowhere", ())
+    assert conn.text_factory is former
+
+
+def test_a_library_opened_to_read_is_never_written_nor_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "library.db")
+    make_library(tmp_path / "library.db")
+    with closing(open_library(path)) as writer:
+        writer.execute("pragma journal_mode = delete")
+        with closing(open_to_read(path)) as reader:
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                reader.execute("delete from libraries")
+            writer.execute("begin exclusive")
+            began = time.monotonic()
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                reader.execute("select * from libraries")
+            assert time.monotonic() - began < 2
+
+
+def test_a_schema_is_looked_at_again_when_it_changed(conn: sqlite3.Connection) -> None:
+    known = KnownSchema()
+    first = known(conn)
+    assert known(conn) is first
+    conn.execute("begin")
+    conn.execute("alter table books drop column subtitle_source")
+    assert not known(conn).has("books", "subtitle_source")
+    conn.execute("rollback")
+    conn.execute("alter table books drop column genre_source")  # the number that was rolled back
+    assert known(conn).has("books", "subtitle_source")
+    assert not known(conn).has("books", "genre_source")
 
 
 @pytest.mark.parametrize("value", ["", "plain", "é 本", "/a\udcff", "é\udce9\udcffx"])

@@ -6,12 +6,10 @@ import asyncio
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +17,13 @@ from builders.extensions import EXTENSIONS
 from library import Library, epub
 from web import EDITOR, Client, served
 
+from datasette_shisho_resync.errors import UnreadableFile
 from datasette_shisho_resync.hooks import default_extensions
 from datasette_shisho_resync.model import Limits, Mode, ReadRequest, Target
 from datasette_shisho_resync.resync import Ask, By
 from datasette_shisho_resync.resync.rehearsal import Settled
 from datasette_shisho_resync.store.schema import HISTORY_TABLES
 from datasette_shisho_resync.web.library import Early, library_of
-from datasette_shisho_resync.web.state import state_of
 from datasette_shisho_resync.workers import WorkerPool
 
 pytestmark = pytest.mark.asyncio
@@ -134,6 +132,18 @@ async def test_nobody_lives_on_a_former_permission(client: Client, book: Library
     assert book.dump() == before
 
 
+async def test_nothing_is_read_for_a_stranger_before_they_may(client: Client) -> None:
+    await visited(client)
+    library = library_of(client.ds, "library")
+    assert library is not None
+    with WorkerPool(1, Limits(), default_extensions()) as library.state._pool:
+        for actor in (None, {"id": "upd"}):
+            assert (await client.resync(actor=actor)).status_code == 403
+        assert not library.state.pool.pids
+        assert (await client.resync()).status_code == 200
+        assert library.state.pool.pids
+
+
 async def test_a_known_visitor_finds_no_closed_library(book: Library) -> None:
     book.add("libraries", name="Closed", cover_aspect_ratio="book")
     closed = book.add_book("Closed", library_id=2)
@@ -214,19 +224,21 @@ async def test_a_sidecar_is_written_though_no_row_changes(client: Client, book: 
 
 
 @pytest.mark.parametrize("name", ["a.sleeping", "a.crashing", "a.exiting"])
-async def test_a_file_that_ends_its_worker_is_named_at_once(book: Library, tmp_path: Path, name: str) -> None:
+async def test_a_file_that_ends_its_worker_is_named_and_not_read_again(book: Library, name: str) -> None:
     book.add_file(book.add_book("Bad"), name, b"9")
     client = Client(served(book, {"parse_seconds": 0.5}))
     await client.resync()
-    with WorkerPool(1, Limits(parse_seconds=0.5), EXTENSIONS) as pool:
-        state = state_of(client.ds)
-        state.pool.close()
-        state._pool = pool
-        before, began = book.dump(), time.monotonic()
+    library = library_of(client.ds, "library")
+    assert library is not None
+    ask, by, before = Ask(Target("books", 2)), By("api"), book.dump()
+    library.state.pool.close()
+    with WorkerPool(1, Limits(parse_seconds=0.5), EXTENSIONS) as library.state._pool:
         answer = await client.resync(pk=2)
-        seconds = time.monotonic() - began
+        early, brief = await library.rehearse(ask, by), await library.brief(ask.target)
     assert (answer.status_code, name in answer.text) == (422, True)
-    assert seconds < 0.9 or name != "a.sleeping"  # not tried twice
+    assert isinstance(early, Early)
+    with pytest.raises(UnreadableFile, match=name):  # though nobody can read anything by now
+        await library.run(ask, brief, by, None, early)
     assert book.dump() == before
 
 

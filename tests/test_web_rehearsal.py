@@ -122,9 +122,12 @@ async def test_runs_that_wait_for_a_process_keep_out_nobody_who_has_one(
 # --- who may --------------------------------------------------------------------------------------------
 
 
-async def test_nobody_lives_on_a_former_permission(client: Client, book: Library) -> None:
-    await visited(client, actor=EDITOR)
+@pytest.mark.parametrize("is_changed", [True, False])
+async def test_nobody_lives_on_a_former_permission(client: Client, book: Library, is_changed: bool) -> None:
     book.rewrite(1, epub(SECRET))
+    await visited(client, actor=EDITOR)
+    if is_changed:
+        book.rewrite(1, epub(SECRET, ["Another"]))
     client.ds.config["permissions"]["resync-row"] = {"id": "root"}
     before = book.dump()
     answer = await client.resync(actor=EDITOR)

@@ -25,7 +25,7 @@ class LibraryRow:
 
 
 class KnownFile(NamedTuple):
-    """A file's row as a scan compares it; `modified_at` as stored."""
+    """A file's row as a scan compares it; `modified_at` as stored. A tuple, as there are so many."""
 
     id: int
     book_id: int

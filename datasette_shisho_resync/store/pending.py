@@ -97,7 +97,10 @@ def also_seen_at(conn: sqlite3.Connection, moves: Sequence[tuple[str, str]]) -> 
 
 
 def seen_sidecars(conn: sqlite3.Connection, folder: str) -> dict[str, str] | None:
-    """Return when each sidecar below a folder was last seen, as stored; None where nothing is remembered."""
+    """Return when each sidecar below a folder was last seen, as stored; None where nothing is remembered.
+
+    One whose time is no text, which only a hand can have written, was not seen.
+    """
     if not conn.execute("select 1 from sqlite_master where name = 'resync_sidecars'").fetchone():
         return None
     rows = many_rows(

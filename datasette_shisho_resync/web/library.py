@@ -1,7 +1,8 @@
 """One library database inside Datasette: the steps of a run, each in the thread where it belongs.
 
 Rows are read on Datasette's read connections, files in worker processes that a thread of ours waits
-for, and everything is written by one `execute_write_fn`. Nothing here waits on the event loop.
+for, and everything is written by one `execute_write_fn`. A run that may have nothing to write is first
+tried by a worker process, on a connection of its own. Nothing here waits on the event loop.
 """
 
 from __future__ import annotations
@@ -57,8 +58,10 @@ _TRIES = 5  # how often files are read again when their rows moved meanwhile
 
 @dataclass(frozen=True, slots=True)
 class Early:
-    """What was gathered before it was the run's turn. No run may use what was read before another wrote:
-    `writes` is how many had been written by then."""
+    """What was gathered before it was the run's turn: good while nothing is written.
+
+    `writes` is what `WebState.writes` said of the database before the first row or file was read.
+    """
 
     gathered: Gathered
     writes: int
@@ -210,7 +213,11 @@ class WebLibrary:
             raise ReadOnlyDatabase(f"{self.name}: the database is served as immutable; it can't be changed.")
 
     async def rehearse(self, ask: Ask, by: By) -> Settled | Early | None:
-        """Let a worker process try a run that may have nothing to write; None when it was not tried."""
+        """Let a worker process try a run that may have nothing to write.
+
+        Returns `Early` when it has something to write or to refuse, None when it could not be tried. Raises
+        UnknownRow when a file ended its process and its row went meanwhile.
+        """
         if not self.db.is_mutable or self.db.path is None or self.name not in self.state.recovered:
             return None
         rehearsal, writes = Rehearsal(str(self.db.path), ask, self.settings, by), self.state.writes[self.name]
@@ -222,7 +229,7 @@ class WebLibrary:
         if isinstance(done, Gathered):
             return Early(self._advised(done), writes)
         if done is not None and self.state.written.get(self.name):
-            await self.forget_written()  # else left for the next write
+            await self.forget_written()  # as the write of a run would, which there will not be
         return done
 
     async def run(
@@ -234,7 +241,7 @@ class WebLibrary:
         table, pk = ("books", brief.book.id) if brief.book else (ask.target.table, ask.target.pk)
         async with self.state.lock(self.name, table, pk):
             is_good = early is not None and early.writes == self.state.writes[self.name]
-            gathered = early.gathered if early is not None and is_good else None
+            gathered = early.gathered if early and is_good else None
             for _ in range(_TRIES):
                 gathered = gathered or await self._gather(ask, brief)
                 try:

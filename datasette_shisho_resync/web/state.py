@@ -70,7 +70,7 @@ class WebState:
     addresses: dict[str, str] = field(default_factory=dict)  # of our script and style sheet
     jobs: dict[str, JobProcess] = field(default_factory=dict)  # the last one of each database
     starting: set[JobProcess] = field(default_factory=set)
-    writes: Counter[str] = field(default_factory=Counter)  # of ours, by database
+    writes: Counter[str] = field(default_factory=Counter)  # transactions and files of runs, by database
     visitors: Visitors = field(default_factory=Visitors)
     questions: set[tuple[str, str]] = field(default_factory=set)  # (database, name) of our stored queries
     _locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = field(

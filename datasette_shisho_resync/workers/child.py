@@ -1,8 +1,9 @@
-"""What runs in a worker process: reads files one after another until its parent goes away.
+"""What runs in a worker process: reads files and does tasks until its parent goes away.
 
 Imports as little as it can; Datasette never. The messages: first `WorkerSettings`, answered with b"";
 then tuples of `ReadRequest`, each request answered with a pickled `FileReading`, or with
-`POSTPONED` for all that remain of the tuple; or of one `Task`, answered with what that returns.
+`POSTPONED` for all that remain of the tuple; or of one `Task`, answered with what that returns, `UNDONE`
+when it failed.
 """
 
 from __future__ import annotations

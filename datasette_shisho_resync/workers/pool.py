@@ -69,7 +69,7 @@ class _Crew:
 
 
 class WorkerPool:
-    """Reads files in `count` worker processes; every method may be called from any thread.
+    """Reads files and does tasks in `count` worker processes; every method may be called from any thread.
 
     `low_priority` is for work in the background. `limits.worker_memory_bytes` bounds a process, the
     limits of a request bound its parse.

@@ -13,7 +13,7 @@ Read = Callable[[ReadRequest], FileReading]
 
 
 class Task(ABC, Generic[T]):
-    """Is pickled there, what it returns is pickled back; `limits.parse_seconds` is all the time it has."""
+    """Is pickled, as is what it returns; it has `limits.parse_seconds` for all that it does."""
 
     __slots__ = ()
 
@@ -23,4 +23,5 @@ class Task(ABC, Generic[T]):
 
     @abstractmethod
     def do(self, read: Read) -> T:
-        """Do it, in the worker process; `read` reads a file within its limits."""
+        """Do it, in the worker process; `read` reads a file within its limits. Whatever it raises, nothing is
+        returned."""

@@ -63,7 +63,10 @@ def open_library(path: str, *, create: bool = False, timeout_seconds: float = 5.
 
 
 def open_to_read(path: str) -> sqlite3.Connection:
-    """Open a library that others write; what it asks must not wait. Raises NotALibrary, DatabaseBusy."""
+    """Open a library that others write. A query that would have to wait for them fails at once instead.
+
+    Raises NotALibrary, DatabaseBusy.
+    """
     try:
         return _connected(path, "ro", False, 0.0)
     except sqlite3.Error as error:
@@ -133,7 +136,7 @@ def exact_text(conn: sqlite3.Connection) -> Iterator[None]:
 
 
 def many_rows(conn: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return all rows of a query with exact text, in half the time that it takes where all of it is UTF-8."""
+    """Return all rows of a query, with exact text, in half the time of `exact_text` if all of it is UTF-8."""
     former = conn.text_factory
     cursor = conn.cursor()
     cursor.row_factory = None

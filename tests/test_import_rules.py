@@ -113,8 +113,8 @@ def test_shells_know_no_shell_that_is_built_on_them(module: str, others: set[str
 
 
 @pytest.mark.parametrize("module", modules("resync"))
-def test_the_service_of_one_row_does_not_know_the_bulk_work(module: str) -> None:
-    assert "library_scan" not in ours(module)
+def test_the_service_of_one_row_knows_no_bulk_work_no_process_and_no_answer(module: str) -> None:
+    assert not ours(module) & {"library_scan", "json_output", "rehearsal", "workers"}
 
 
 @pytest.mark.parametrize("module", modules(*IO_FREE))

@@ -20,8 +20,8 @@ from web import EDITOR, Client, served
 from datasette_shisho_resync.errors import UnreadableFile
 from datasette_shisho_resync.hooks import default_extensions
 from datasette_shisho_resync.model import Limits, Mode, ReadRequest, Target
+from datasette_shisho_resync.rehearsal import Settled
 from datasette_shisho_resync.resync import Ask, By
-from datasette_shisho_resync.resync.rehearsal import Settled
 from datasette_shisho_resync.store.schema import HISTORY_TABLES
 from datasette_shisho_resync.web.library import Early, library_of
 from datasette_shisho_resync.workers import WorkerPool

@@ -18,6 +18,7 @@ from ..errors import Conflict, DatabaseBusy, FileRefused, ReadOnlyDatabase, Resy
 from ..library_scan.alone import mark_dead_jobs
 from ..model import Brief, Outcome, Target
 from ..provenance import our_own_write
+from ..rehearsal import FailedReader, Rehearsal, Settled
 from ..resync import (
     Applied,
     Ask,
@@ -36,7 +37,6 @@ from ..resync import (
 from ..resync.applying import GroundMoved
 from ..resync.companions import settled, write_companions
 from ..resync.gathering import Reader
-from ..resync.rehearsal import FailedReader, Rehearsal, Settled
 from ..resync.undoing import load_undo
 from ..settings import Settings
 from ..store.evidence import KnownBelow

@@ -1,4 +1,4 @@
-"""A run by JSON begins in a worker process, and mostly ends there: see `resync.rehearsal`.
+"""A run by JSON begins in a worker process, and mostly ends there: see `rehearsal`.
 
 Datasette is asked at the same time whether the actor may run anything, if they did so a moment ago.
 """
@@ -13,8 +13,8 @@ from datasette.utils import tilde_decode
 
 from ..errors import ResyncError
 from ..model import TABLES, Target
+from ..rehearsal import Settled
 from ..resync import By
-from ..resync.rehearsal import Settled
 from .access import RESYNC, require, require_library, visible_beside
 from .asking import wish_from_json
 from .library import Early, WebLibrary

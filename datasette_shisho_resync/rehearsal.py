@@ -11,17 +11,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..errors import ResyncError
-from ..json_output import encoded_outcome
-from ..model import FileReading, Limits, ReadRequest
-from ..model.portable import portable
-from ..reading import failed
-from ..settings import Settings
-from ..store.evidence import KnownBelow
-from ..store.schema import KnownSchema, LibrarySchema, open_to_read
-from ..workers.task import Read, Task
-from .applying import By, apply_run
-from .gathering import Ask, Gathered, Gathering, find_brief
+from .errors import ResyncError
+from .json_output import encoded_outcome
+from .model import FileReading, Limits, ReadRequest
+from .model.portable import portable
+from .reading import failed
+from .resync import Ask, By, Gathered, Gathering, apply_run, find_brief
+from .settings import Settings
+from .store.evidence import KnownBelow
+from .store.schema import KnownSchema, LibrarySchema, open_to_read
+from .workers.task import Read, Task
 
 _DATABASES = 4  # that a worker keeps open
 

@@ -6,6 +6,7 @@ can't settle is done by the shell in its own way, which also finds the words for
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Rehearsal(Task["Settled | Gathered | None"]):
             schema = known_schema(conn)
             schema.require(self.path)
             conn.execute("begin")
-        except (ResyncError, sqlite3.Error):
+        except (ResyncError, sqlite3.Error, OSError):
             return None
         try:
             return self._tried(conn, schema, read)
@@ -115,6 +116,12 @@ def _no_database(query: object) -> KnownBelow:
     raise _TooMuchError
 
 
-@lru_cache(_DATABASES)
 def _library(path: str) -> tuple[sqlite3.Connection, KnownSchema]:
+    stat = os.stat(path)
+    return _opened(path, stat.st_dev, stat.st_ino)
+
+
+@lru_cache(_DATABASES)
+def _opened(path: str, device: int, inode: int) -> tuple[sqlite3.Connection, KnownSchema]:
+    """Open the file that is there now: another may have taken its place."""
     return open_to_read(path), KnownSchema()

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from builders.extensions import EXTENSIONS
+from datasette.database import Database
 from library import Library, epub
 from web import EDITOR, Client, served
 
@@ -272,6 +274,33 @@ async def test_a_changed_schema_is_noticed(client: Client, book: Library) -> Non
     book.rewrite(1, epub("Dune", ["Frank Herbert"], genres=["SF"], series="Dune", number=1.5, language="fr"))
     book.conn.execute("alter table files rename column language to lost")
     assert "language" not in (await visited(client)).text.replace("language_", "")
+    book.conn.execute("alter table books rename column title_source to also_lost")
+    answer = await client.resync()
+    assert (answer.status_code, "books.title_source" in answer.text) == (422, True)
+
+
+async def test_a_library_path_added_later_says_what_to_do(client: Client, book: Library) -> None:
+    await visited(client)
+    book.add("library_paths", library_id="1", filepath=str(book.folder))
+    (book.folder / "new.epub").write_bytes(epub("New"))
+    book.edit("files", filepath=str(book.folder / "new.epub"))
+    answer = await client.resync()
+    assert (answer.status_code, "restart, or set roots" in answer.text) == (403, True)
+
+
+async def test_a_database_that_took_the_place_of_another_is_run(client: Client, book: Library) -> None:
+    await visited(client)
+    copy = f"{book.path}.copy"
+    with closing(sqlite3.connect(copy)) as other:
+        book.conn.backup(other)
+        other.execute("update books set title = 'Another', title_source = 'manual'")
+        other.commit()
+    client.ds.remove_database("library")
+    for ending in ("-wal", "-shm"):
+        Path(f"{book.path}{ending}").unlink(missing_ok=True)
+    os.replace(copy, book.path)
+    client.ds.add_database(Database(client.ds, path=book.path, is_mutable=True), "library")
+    assert (await client.resync()).json()["rows"][0]["title"] == "Another"
 
 
 async def test_a_library_in_memory_is_run_as_ever(book: Library) -> None:

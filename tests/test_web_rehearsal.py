@@ -193,6 +193,32 @@ async def test_what_was_read_before_another_run_wrote_is_read_again(client: Clie
     assert (outcome.changed, book.book()["title"]) == (False, "Newer")
 
 
+async def test_what_was_read_of_rows_that_moved_is_read_again(client: Client, book: Library) -> None:
+    await visited(client)
+    library = library_of(client.ds, "library")
+    assert library is not None
+    ask, by = Ask(Target("books", 1)), By("api")
+    book.rewrite(1, epub("Newer"))
+    early, brief = await library.rehearse(ask, by), await library.brief(ask.target)
+    assert isinstance(early, Early)
+    moved = book.file_path().with_name("moved.epub")
+    book.file_path().rename(moved)
+    book.edit("files", filepath=str(moved))  # by somebody whose writes we do not count
+    outcome = await library.run(ask, brief, by, None, early)
+    assert (outcome.changed, book.book()["title"]) == (True, "Newer")
+
+
+async def test_what_a_crash_left_of_another_book_is_written_first(client: Client, book: Library) -> None:
+    book.add_witness()
+    await visited(client)
+    await client.resync(pk=2)
+    book.book_sidecar(2).unlink()
+    book.conn.execute("update resync_pending set old_sha256 = null")
+    again = Client(served(book))
+    assert (await again.resync()).json()["changed"] is False
+    assert book.sidecar(book.book_sidecar(2))["title"] == "Witness"
+
+
 async def test_a_sidecar_read_before_another_run_wrote_it_is_read_again(
     client: Client, book: Library
 ) -> None:

@@ -234,7 +234,9 @@ async def test_a_sidecar_read_before_another_run_wrote_it_is_read_again(
         library.state._threads = threads
         blocked = asyncio.ensure_future(library.in_thread(go_on.wait))
         run = asyncio.ensure_future(library.run(refresh, brief, by, None, first))
-        while library.state.writes["library"] == first.writes:
+        for _ in range(1_000):  # until it is committed
+            if library.state.writes["library"] > first.writes:
+                break
             await asyncio.sleep(0.01)
         assert book.sidecar()["title"] == "Dune"  # the thread that writes it is busy
         second = await library.rehearse(scan, by)

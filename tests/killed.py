@@ -97,7 +97,7 @@ def act(database: str, action: str, number: int = 0) -> None:
     with closing(open_library(database)) as conn:
         reader, settings = Reader(), with_default_roots(Settings(), conn, ())
         service = Service(conn, database, settings, reader)
-        service.recover()
+        service.recover(BY)
         if action == "undo":
             service.undo(number, BY)
         elif action == "undo_job":

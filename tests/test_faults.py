@@ -145,7 +145,7 @@ def test_a_cover_that_finds_no_room_leaves_the_old_one_and_comes_later(book: Lib
     assert (cover.read_bytes(), book.book()["title"]) == (old, "New")
     assert not list(book.root.rglob("*.tmp"))
     book.service.close()
-    book.service.recover()
+    book.service.recover(BY)
     assert cover.read_bytes() == large
 
 

@@ -7,7 +7,7 @@ from builders.images import png
 from library import BY, Library, epub
 
 from datasette_shisho_resync.model import Target
-from datasette_shisho_resync.resync import Ask, Service
+from datasette_shisho_resync.resync import Ask, By, Service
 
 RED, BLUE = png(3, 4, "red"), png(3, 4, "blue")
 
@@ -38,7 +38,7 @@ def cover(library: Library) -> bytes:
 
 def test_recovery_writes_covers_and_sidecars(crashed: Library) -> None:
     assert (cover(crashed), crashed.sidecar()["title"]) == (RED, "Old")
-    crashed.service.recover()
+    crashed.service.recover(BY)
     assert (cover(crashed), crashed.sidecar()["title"]) == (BLUE, "New")
     assert crashed.sidecar(crashed.file_sidecar())["name"] == "New"
     assert crashed.rows("resync_pending") == []
@@ -46,7 +46,7 @@ def test_recovery_writes_covers_and_sidecars(crashed: Library) -> None:
 
 def test_recovery_leaves_files_that_were_edited_since(crashed: Library) -> None:
     crashed.edit_sidecar(crashed.book_sidecar(), title="Edited")
-    crashed.service.recover()
+    crashed.service.recover(BY)
     assert crashed.sidecar()["title"] == "Edited"
     assert crashed.rows("resync_pending") == []
 
@@ -60,13 +60,13 @@ def test_recovery_of_an_undo_takes_the_bytes_that_were_kept(book: Library) -> No
     with pytest.raises(KeyboardInterrupt):
         service.undo(run.run_id or 0, BY)
     assert cover(book) == BLUE
-    book.service.recover()
+    book.service.recover(BY)
     assert (cover(book), book.sidecar()["title"]) == (RED, "Old")
 
 
 def test_recovery_of_what_changed_or_vanished_meanwhile_gives_up(crashed: Library) -> None:
     crashed.rewrite(1, epub("Third", cover=png(3, 4, "green")))
-    crashed.service.recover()
+    crashed.service.recover(BY)
     assert cover(crashed) == RED
     assert crashed.rows("resync_pending") == []
 
@@ -74,13 +74,13 @@ def test_recovery_of_what_changed_or_vanished_meanwhile_gives_up(crashed: Librar
 @pytest.mark.parametrize("table", ["books", "files", "resync_runs"])
 def test_recovery_without_the_rows_gives_up(crashed: Library, table: str) -> None:
     crashed.conn.execute(f"delete from {table}")
-    crashed.service.recover()
+    crashed.service.recover(BY)
     assert (cover(crashed), crashed.rows("resync_pending")) == (RED, [])
 
 
 def test_nothing_is_recovered_where_nothing_ever_ran(library: Library) -> None:
     written = library.conn.total_changes
-    library.service.recover()
+    library.service.recover(BY)
     assert library.conn.total_changes == written
 
 
@@ -92,9 +92,20 @@ def test_a_cover_that_could_not_be_written_is_written_later(book: Library) -> No
     book.conn.set_trace_callback(None)
     book.service.close()
     assert [p["kind"] for p in book.rows("resync_pending")] == ["cover"]
-    book.service.recover()
+    book.service.recover(BY)
     assert len(book.rows("resync_pending")) == 1
     in_the_way.rmdir()
-    book.service.recover()
+    book.service.recover(BY)
     assert cover(book) == RED
     assert book.rows("resync_pending") == []
+
+
+def test_the_book_of_a_moved_file_is_read_again_by_whoever_comes_first(crashed: Library) -> None:
+    crashed.service.recover(BY)
+    run = crashed.rows("resync_runs")[-1]
+    path = str(crashed.file_path())
+    crashed.add("resync_pending", run_id=run["id"], path=path, kind="sidecar", sha256="", old_sha256=None)
+    crashed.rewrite(1, epub("Newest"))
+    crashed.service.recover(By("web", "ann"))
+    run = crashed.rows("resync_runs")[-1]
+    assert (crashed.book()["title"], run["via"], run["actor"]) == ("Newest", "web", "ann")

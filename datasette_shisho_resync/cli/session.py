@@ -12,7 +12,7 @@ from datasette.plugins import pm
 from ..files import shown
 from ..hooks import load_extensions
 from ..library_scan.alone import mark_dead_jobs
-from ..resync import Service
+from ..resync import By, Service
 from ..resync.roots import with_default_roots
 from ..settings import Settings
 from ..store.schema import library_schema, open_library
@@ -59,7 +59,7 @@ def session_on(
         if not writes:
             yield session
             return
-        service.recover()
+        service.recover(By("cli"))
         mark_dead_jobs(service)
         try:
             yield session

@@ -100,7 +100,7 @@ def _work(order: JobOrder, parent: Parent) -> None:
         ahead = ReadingAhead(pool)
         service = Service(conn, order.database, settings, ahead)
         with service.translated(), only_job(service), closing(service):
-            service.recover()
+            service.recover(By("job"))
             require_little_loss(service, order.rows, _LOOK_SECONDS)
             job = Job(service, order.rows.mode, order.by, order.rows.table)
             work = RowsJob(service, ahead, order.rows, job, parent.wish, _teller(parent))

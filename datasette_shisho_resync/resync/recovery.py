@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from .service import Service
 
 
-def recover(service: Service) -> None:
+def recover(service: Service, by: By) -> None:
     """Write each pending file that still holds its old content; one edited since stays as it is. Read the
-    books of moved files again."""
+    books of moved files again, as runs of whoever comes first."""
     with exact_text(service.conn):
         waiting = [p for p in load_pending(service.conn) if p.id not in service.written]
         if not waiting:
             return
-        done = [p.id for p in waiting if _make_good(service, p)]
+        done = [p.id for p in waiting if _make_good(service, p, by)]
 
         def forget() -> None:
             remove_pending(service.conn, done)
@@ -41,7 +41,7 @@ def recover(service: Service) -> None:
         service.transaction(forget)
 
 
-def _make_good(service: Service, pending: Pending) -> bool:
+def _make_good(service: Service, pending: Pending, by: By) -> bool:
     """Returns whether nobody need come back to it."""
     brief = _brief(service.conn, pending)
     if brief is None:
@@ -49,7 +49,7 @@ def _make_good(service: Service, pending: Pending) -> bool:
     folder = os.path.dirname(service.settings.path_map.here(pending.path))
     remove_stale_files(folder, readable_roots(brief.roots, service.settings))
     if pending.sha256 == UNREAD:
-        _read_again(service, brief)
+        _read_again(service, brief, by)
         return True
     present = present_bytes(pending.path, brief.roots, service.settings)
     found = None if present is None else sha256_of(present)
@@ -63,11 +63,11 @@ def _make_good(service: Service, pending: Pending) -> bool:
     return True
 
 
-def _read_again(service: Service, brief: Brief) -> None:
+def _read_again(service: Service, brief: Brief, by: By) -> None:
     """Scan the book as the scan would have that broke off; what can't be read is for the next one to tell."""
     if brief.book is not None:
         with suppress(FileError, Conflict, UnknownRow):
-            service.run(Ask(Target("books", brief.book.id)), By("cli"))
+            service.run(Ask(Target("books", brief.book.id)), by)
 
 
 def _brief(conn: sqlite3.Connection, pending: Pending) -> Brief | None:

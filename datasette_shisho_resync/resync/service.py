@@ -137,11 +137,11 @@ class Service:
             remove_pending(self.conn, self.written)
             self.written.clear()
 
-    def recover(self) -> None:
-        """Write what an interrupted run has still to write."""
+    def recover(self, by: By) -> None:
+        """Do what an interrupted run has still to do."""
         with self.translated():
             if self.schema.has_history:
-                recover(self)
+                recover(self, by)
 
     def close(self) -> None:
         """Leave no pending row behind; the connection stays the caller's."""

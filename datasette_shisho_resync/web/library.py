@@ -325,7 +325,7 @@ class WebLibrary:
             if self.name in self.state.recovered:
                 return
             if await self.read(_has_pending):
-                await self.in_thread(self.with_service, Service.recover)
+                await self.in_thread(self.with_service, lambda service: service.recover(By("web")))
             self.state.recovered.add(self.name)
 
     async def mark_dead_jobs(self) -> None:

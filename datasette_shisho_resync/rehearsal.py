@@ -14,13 +14,13 @@ from functools import lru_cache
 
 from .errors import ResyncError
 from .json_output import encoded_outcome
-from .model import FileReading, Limits, ReadRequest
+from .model import Brief, FileReading, Limits, ReadRequest
 from .model.portable import portable
 from .reading import failed
 from .resync import Ask, By, Gathered, Gathering, apply_run, find_brief
 from .settings import Settings
 from .store.evidence import KnownBelow
-from .store.schema import KnownSchema, LibrarySchema, open_to_read
+from .store.schema import KnownSchema, open_to_read
 from .workers.task import Read, Task
 
 _DATABASES = 4  # that a worker keeps open
@@ -39,12 +39,16 @@ class Settled:
 @portable
 @dataclass(frozen=True, slots=True)
 class Rehearsal(Task["Settled | Gathered | None"]):
-    """A run on the database at a path; returns `Gathered` when there is more to do, None when not tried."""
+    """A run on the database at a path; returns `Gathered` when there is more to do, None when not tried.
+
+    `libraries` are the ids of those whose files may be read, None for all.
+    """
 
     path: str
     ask: Ask
     settings: Settings
     by: By
+    libraries: frozenset[int] | None = None
 
     @property
     def limits(self) -> Limits:
@@ -53,35 +57,31 @@ class Rehearsal(Task["Settled | Gathered | None"]):
     def do(self, read: Read) -> Settled | Gathered | None:
         try:
             conn, known_schema = _library(self.path)
+            gathered = self._gather(find_brief(conn, self.ask.target), read)
+        except (ResyncError, sqlite3.Error, OSError, _TooMuchError):
+            return None
+        try:
+            conn.execute("begin")  # no sooner: a slow file would hold up who writes
             schema = known_schema(conn)
             schema.require(self.path)
-            conn.execute("begin")
-        except (ResyncError, sqlite3.Error, OSError):
-            return None
-        try:
-            return self._tried(conn, schema, read)
-        except (ResyncError, sqlite3.Error, _TooMuchError):
-            return None
-        finally:
-            conn.rollback()
-
-    def _tried(
-        self, conn: sqlite3.Connection, schema: LibrarySchema, read: Read
-    ) -> Settled | Gathered | None:
-        brief = find_brief(conn, self.ask.target)
-        gathering = Gathering(self.ask, brief, self.settings, _OneFile(read), _no_database)
-        gathered = gathering.run()
-        try:
             applied = apply_run(conn, schema, self.ask, gathered, self.settings, self.by)
         except (ResyncError, sqlite3.Error):
             return gathered
+        finally:
+            conn.rollback()
         if applied.companions:
             return gathered
+        brief = gathered.brief
         return Settled(brief.library_id, brief.library_name, encoded_outcome(applied.outcome))
+
+    def _gather(self, brief: Brief, read: Read) -> Gathered:
+        if self.libraries is not None and brief.library_id not in self.libraries:
+            raise _TooMuchError
+        return Gathering(self.ask, brief, self.settings, _OneFile(read), _no_database).run()
 
 
 class _TooMuchError(Exception):
-    """More files are to be read than one, or one that is missing is to be judged."""
+    """More files are to be read than one, or none may be, or one that is missing is to be judged."""
 
 
 @dataclass(frozen=True, slots=True)

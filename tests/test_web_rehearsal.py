@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -26,7 +28,9 @@ from datasette_shisho_resync.rehearsal import Settled
 from datasette_shisho_resync.resync import Ask, By
 from datasette_shisho_resync.store.schema import HISTORY_TABLES
 from datasette_shisho_resync.web.library import Early, library_of
+from datasette_shisho_resync.web.state import Writes, state_of
 from datasette_shisho_resync.workers import WorkerPool
+from datasette_shisho_resync.workers.extensions import Extensions
 
 pytestmark = pytest.mark.asyncio
 
@@ -48,6 +52,19 @@ async def visited(client: Client, **asked: Any) -> Any:
     answer = await client.resync(**asked)
     assert answer.json()["changed"] is False
     return answer
+
+
+@contextmanager
+def own_pool(client: Client, workers: int = 1, limits: Limits | None = None) -> Iterator[WorkerPool]:
+    """Let a Datasette that has started use worker processes of its own, with the parsers of tests."""
+    extensions = Extensions({**default_extensions().parsers, **EXTENSIONS.parsers})
+    with WorkerPool(workers, limits or Limits(), extensions) as pool:
+        state = state_of(client.ds)
+        state._pool, lent = pool, state._pool
+        try:
+            yield pool
+        finally:
+            state._pool = lent
 
 
 @contextmanager
@@ -121,6 +138,65 @@ async def test_runs_that_wait_for_a_process_keep_out_nobody_who_has_one(
     assert [type(result) for result in done[1:]] == [Settled, Settled]
 
 
+# --- who waits ------------------------------------------------------------------------------------------
+
+
+async def test_a_run_is_answered_though_all_threads_wait_for_workers(client: Client) -> None:
+    await visited(client)
+    ready = threading.Event()
+    with own_pool(client):
+        await visited(client)
+        waiting = [state_of(client.ds).threads.submit(ready.wait) for _ in range(20)]
+        try:
+            answer = await asyncio.wait_for(client.resync(), 10)
+        finally:
+            ready.set()
+    assert answer.json()["changed"] is False
+    assert all(future.result() for future in waiting)
+
+
+async def test_many_runs_at_once_share_one_worker(client: Client) -> None:
+    await visited(client)
+    with own_pool(client):
+        await visited(client)
+        asked = [client.resync(dry_run=number % 3 == 0) for number in range(40)]
+        answers = await asyncio.wait_for(asyncio.gather(*asked), 30)
+    assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_who_goes_away_keeps_no_worker(client: Client) -> None:
+    await visited(client)
+    with own_pool(client) as pool:
+        await visited(client)
+        ready = threading.Event()
+        for threads in (state_of(client.ds).threads, pool._crew.finishers):
+            for _ in range(8):
+                threads.submit(ready.wait)
+        asked = asyncio.ensure_future(client.resync())
+        await asyncio.sleep(0.2)
+        asked.cancel()
+        await asyncio.wait([asked])
+        ready.set()
+        assert (await asyncio.wait_for(client.resync(), 10)).status_code == 200
+
+
+async def test_a_large_body_is_not_sent_to_a_worker_that_may_have_stopped(client: Client) -> None:
+    await visited(client)
+    with own_pool(client) as pool:
+        await visited(client)
+        (pid,) = pool.pids
+        os.kill(pid, signal.SIGSTOP)
+        going_on = threading.Timer(2, os.kill, (pid, signal.SIGCONT))
+        going_on.start()
+        asked = asyncio.ensure_future(client.resync(plan="x" * 500_000))
+        began = time.monotonic()
+        while going_on.is_alive():
+            await asyncio.sleep(0.01)
+            assert time.monotonic() - began < 1
+            began = time.monotonic()
+        assert (await asked).status_code == 409
+
+
 # --- who may --------------------------------------------------------------------------------------------
 
 
@@ -161,6 +237,19 @@ async def test_a_known_visitor_finds_no_closed_library(book: Library) -> None:
     answer = await client.resync(pk=closed, actor=EDITOR)
     assert (answer.status_code, SECRET in answer.text) == (403, False)
     assert (await client.resync(pk=99, actor=EDITOR)).status_code == 403
+
+
+async def test_no_file_of_a_closed_library_is_read(book: Library) -> None:
+    book.add("libraries", name="Closed", cover_aspect_ratio="book")
+    closed = book.add_book("Closed", library_id=2)
+    book.add("library_paths", library_id=2, filepath=str(book.root / "Closed"))
+    book.add_file(closed, "b.sleeping", b"60")
+    book.edit("files", 2, library_id=2)
+    client = Client(served(book, {"library_access": {"Closed": {"id": "root"}}}, GRANTS))
+    await visited(client, actor=EDITOR)
+    with own_pool(client):
+        answer = await asyncio.wait_for(client.resync(pk=closed, actor=EDITOR), 10)
+    assert answer.status_code == 403
 
 
 # --- runs that a worker can't settle ------------------------------------------------------------------------
@@ -235,7 +324,7 @@ async def test_a_sidecar_read_before_another_run_wrote_it_is_read_again(
         blocked = asyncio.ensure_future(library.in_thread(go_on.wait))
         run = asyncio.ensure_future(library.run(refresh, brief, by, None, first))
         for _ in range(1_000):  # until it is committed
-            if library.state.writes["library"] > first.writes:
+            if book.book()["title"] == "Newer":
                 break
             await asyncio.sleep(0.01)
         assert book.sidecar()["title"] == "Dune"  # the thread that writes it is busy
@@ -245,6 +334,57 @@ async def test_a_sidecar_read_before_another_run_wrote_it_is_read_again(
         assert isinstance(second, Early)
         outcome = await library.run(scan, brief, by, None, second)
     assert (outcome.changed, book.book()["title"]) == (False, "Newer")
+
+
+async def test_what_was_read_before_a_run_that_nobody_waits_for_any_more_is_read_again(
+    client: Client, book: Library
+) -> None:
+    await visited(client)
+    library = library_of(client.ds, "library")
+    assert library is not None
+    ask, by = Ask(Target("books", 1)), By("api")
+    book.rewrite(1, epub("Older"))
+    early = await library.rehearse(ask, by)
+    assert isinstance(early, Early)
+    book.rewrite(1, epub("Newer"))
+    with writing(book):
+        given_up = asyncio.ensure_future(client.resync())
+        await asyncio.sleep(0.5)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        asked = asyncio.ensure_future(library.run(ask, await library.brief(ask.target), by, None, early))
+        await asyncio.sleep(0.2)
+    await asked
+    assert book.book()["title"] == "Newer"
+
+
+async def test_what_was_read_is_not_read_again_because_another_row_was_written(
+    client: Client, book: Library, tmp_path: Path
+) -> None:
+    book.add_file(book.add_book("Slow"), "a.counted", os.fsencode(tmp_path / "count"))
+    await visited(client)
+    with own_pool(client, 2):
+        await visited(client)
+        asked = asyncio.ensure_future(client.resync(pk=2))
+        await asyncio.sleep(0.3)
+        book.rewrite(1, epub("Another"))
+        assert (await client.resync()).json()["changed"] is True
+        assert not asked.done()
+        assert (await asked).json()["changed"] is True
+    assert (tmp_path / "count").read_bytes() == b"."
+
+
+async def test_rows_of_which_too_many_were_written_to_know_them_count_as_written() -> None:
+    writes = Writes()
+    for pk in range(2_500):
+        writes.note(("library", "books", pk))
+    before = writes.count
+    assert writes.has_since(0, ("library", "books", 1))
+    assert not writes.has_since(before, ("library", "books", 1))
+    assert not writes.has_since(2_400, ("library", "books", 2_300))
+    assert writes.has_since(2_400, ("library", "books", 2_450))
+    writes.note(None)
+    assert writes.has_since(before, ("other", "files", 1))
 
 
 async def test_a_sidecar_is_written_though_no_row_changes(client: Client, book: Library) -> None:
@@ -275,6 +415,14 @@ async def test_a_file_that_ends_its_worker_is_named_and_not_read_again(book: Lib
     assert book.dump() == before
 
 
+async def test_what_only_a_worker_can_load_is_the_error_of_its_file(client: Client, book: Library) -> None:
+    book.add_file(book.add_book("Foreign"), "a.foreign", b"text")
+    await visited(client)
+    with own_pool(client):
+        answer = await client.resync(pk=2)
+    assert (answer.status_code, "a.foreign: the parser returned" in answer.text) == (422, True)
+
+
 async def test_missing_files_and_unknown_rows_are_found_out_as_usual(client: Client, book: Library) -> None:
     await visited(client)
     assert (await client.resync(pk=7)).status_code == 404
@@ -295,6 +443,34 @@ async def test_a_database_that_lets_nobody_read_is_busy(client: Client, book: Li
     finally:
         book.conn.execute("rollback")
     assert (await client.resync()).status_code == 200
+
+
+async def test_reading_a_file_holds_up_nobody_who_writes(client: Client, book: Library) -> None:
+    book.conn.execute("pragma journal_mode = delete")
+    book.add_file(book.add_book("Slow"), "a.sleeping", b"1")
+    await visited(client)
+    with own_pool(client):
+        await visited(client)
+        asked = asyncio.ensure_future(client.resync(pk=2))
+        await asyncio.sleep(0.3)
+        book.conn.execute("pragma busy_timeout = 0")
+        book.edit("books", 1, subtitle="Written meanwhile")
+        assert not asked.done()
+        assert (await asked).json()["changed"] is True
+
+
+async def test_what_changed_while_a_file_was_read_is_answered(client: Client, book: Library) -> None:
+    book.add_file(book.add_book("Slow"), "a.sleeping", b"1")
+    await visited(client)
+    with own_pool(client):
+        await visited(client, pk=2)
+        await visited(client, pk=2)
+        asked = asyncio.ensure_future(client.resync(pk=2, mode="refresh"))
+        await asyncio.sleep(0.3)
+        book.edit("books", 2, subtitle="Written meanwhile")
+        assert not asked.done()
+        answer = (await asked).json()
+    assert (answer["changed"], answer["rows"][0]["subtitle"]) == (False, "Written meanwhile")
 
 
 async def test_a_changed_schema_is_noticed(client: Client, book: Library) -> None:

@@ -58,9 +58,9 @@ _TRIES = 5  # how often files are read again when their rows moved meanwhile
 
 @dataclass(frozen=True, slots=True)
 class Early:
-    """What was gathered before it was the run's turn: good while nothing is written.
+    """What was gathered before it was the run's turn: good while nothing is written to its row.
 
-    `writes` is what `WebState.writes` said of the database before the first row or file was read.
+    `writes` is the count of `WebState.writes` before the first row or file was read.
     """
 
     gathered: Gathered
@@ -212,15 +212,18 @@ class WebLibrary:
         if not self.db.is_mutable:
             raise ReadOnlyDatabase(f"{self.name}: the database is served as immutable; it can't be changed.")
 
-    async def rehearse(self, ask: Ask, by: By) -> Settled | Early | None:
-        """Let a worker process try a run that may have nothing to write.
+    async def rehearse(
+        self, ask: Ask, by: By, libraries: frozenset[int] | None = None
+    ) -> Settled | Early | None:
+        """Let a worker process try a run, of these libraries, that may have nothing to write.
 
         Returns `Early` when it has something to write or to refuse, None when it could not be tried. Raises
         UnknownRow when a file ended its process and its row went meanwhile.
         """
         if not self.db.is_mutable or self.db.path is None or self.name not in self.state.recovered:
             return None
-        rehearsal, writes = Rehearsal(str(self.db.path), ask, self.settings, by), self.state.writes[self.name]
+        rehearsal = Rehearsal(str(self.db.path), ask, self.settings, by, libraries)
+        writes = self.state.writes.count
         try:
             # What a process began must be seen through, also for a client that goes away.
             done = await asyncio.shield(asyncio.wrap_future(self.state.pool.begin(rehearsal)))
@@ -238,20 +241,29 @@ class WebLibrary:
         """Do a run; no other run of the row at the same time. Raises what `apply_run` raises."""
         self.require_mutable()
         await self._recover()
+        # A client that goes away must not come between the commit and its files, nor let the next run begin.
+        return await asyncio.shield(self._run_in_turn(ask, brief, by, request, early))
+
+    async def _run_in_turn(
+        self, ask: Ask, brief: Brief, by: By, request: Request, early: Early | None
+    ) -> Outcome:
         table, pk = ("books", brief.book.id) if brief.book else (ask.target.table, ask.target.pk)
-        async with self.state.lock(self.name, table, pk):
-            is_good = early is not None and early.writes == self.state.writes[self.name]
+        row, writes = (self.name, table, pk), self.state.writes
+        async with self.state.lock(*row):
+            is_good = early is not None and not writes.has_since(early.writes, row)
             gathered = early.gathered if early and is_good else None
-            for _ in range(_TRIES):
-                gathered = gathered or await self._gather(ask, brief)
-                try:
-                    # A client that goes away must not come between the commit and its files.
-                    return await asyncio.shield(self._apply(ask, gathered, by, request))
-                except GroundMoved:
-                    gathered = None
-                    library_id, brief = brief.library_id, await self.brief(ask.target)
-                    if brief.library_id != library_id:
-                        break
+            try:
+                for _ in range(_TRIES):
+                    gathered = gathered or await self._gather(ask, brief)
+                    try:
+                        return await self._apply(ask, gathered, by, request)
+                    except GroundMoved:
+                        gathered = None
+                        library_id, brief = brief.library_id, await self.brief(ask.target)
+                        if brief.library_id != library_id:
+                            break
+            finally:
+                writes.note(row)
         raise StalePlan("The rows kept changing while their files were read.", None)
 
     async def _apply(self, ask: Ask, gathered: Gathered, by: By, request: Request) -> Outcome:
@@ -272,8 +284,11 @@ class WebLibrary:
         def apply_undo(conn: sqlite3.Connection, schema: LibrarySchema) -> Undone:
             return undo_run(conn, schema, run_id, self.settings, by)
 
-        undone = await self._write(apply_undo, request)
-        return replace(undone, warnings=(*undone.warnings, *await self._finish(undone)))
+        try:
+            undone = await self._write(apply_undo, request)
+            return replace(undone, warnings=(*undone.warnings, *await self._finish(undone)))
+        finally:
+            self.state.writes.note(None)
 
     async def forget_written(self) -> None:
         """Drop the pending rows whose files are there; a failure leaves them to the next start."""
@@ -304,7 +319,6 @@ class WebLibrary:
             raise translate(error, self.name) from error
         if ids:
             self.state.written[self.name] -= ids
-        self.state.writes[self.name] += 1
         return result
 
     async def _finish(self, done: Applied | Undone) -> list[str]:
@@ -312,7 +326,6 @@ class WebLibrary:
         if not done.companions:
             return []
         warnings = await self.in_thread(write_companions, done.companions, done.roots, self.settings)
-        self.state.writes[self.name] += 1  # what was read since the commit may be older than these files
         ids = settled(done.companions, done.pending, done.roots, self.settings, warnings)
         self.state.written.setdefault(self.name, set()).update(ids)
         return warnings

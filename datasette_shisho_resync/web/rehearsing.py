@@ -15,7 +15,7 @@ from ..errors import ResyncError
 from ..model import TABLES, Target
 from ..rehearsal import Settled
 from ..resync import By
-from .access import RESYNC, require, require_library, visible_beside
+from .access import RESYNC, open_libraries, require, require_library, visible_beside
 from .asking import wish_from_json
 from .library import Early, WebLibrary
 from .redaction import without_values
@@ -39,7 +39,8 @@ async def rehearse(call: Call, row_id: int | None) -> Response | Early | None:
         await require(call.datasette, call.actor, library.name, target.table, RESYNC)
     asked = asyncio.ensure_future(_ask(call, library, target))
     try:
-        rehearsed = await library.rehearse(wish.ask(target), By("api", call.actor_id))
+        opened = await open_libraries(library, call.actor)
+        rehearsed = await library.rehearse(wish.ask(target), By("api", call.actor_id), opened)
     finally:
         visible = await asked
     visitors.note(visitor)

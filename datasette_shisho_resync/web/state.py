@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -35,6 +34,7 @@ _ATTRIBUTE = "_shisho_resync"
 _STOP_SECONDS = 5.0  # for a job to end where it is
 _KNOWN_SECONDS = 60.0
 _MOST_VISITORS = 1_000
+_MOST_ROWS = 1_000
 _THREADS = 8  # each waits for a worker process or writes a sidecar; none computes
 
 
@@ -57,6 +57,30 @@ class Visitors:
         self._seen_at[visitor] = time.monotonic()
 
 
+Row = tuple[str, str, int]  # (database, table, id)
+
+
+class Writes:
+    """Which rows, as their locks name them, were written last; `count` tells one moment from another."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._all = 0  # when any row may have been written, for all that is known
+        self._last: dict[Row, int] = {}
+
+    def note(self, row: Row | None) -> None:
+        """Note that a row was written, files and all; None for any row."""
+        self.count += 1
+        if row is None or len(self._last) >= _MOST_ROWS:
+            self._last.clear()
+            self._all = self.count
+        else:
+            self._last[row] = self.count
+
+    def has_since(self, count: int, row: Row) -> bool:
+        return max(self._last.get(row, 0), self._all) > count
+
+
 @dataclass(slots=True)
 class WebState:
     """`roots` are the library paths that each database had when Datasette started; `others` are those
@@ -70,7 +94,7 @@ class WebState:
     addresses: dict[str, str] = field(default_factory=dict)  # of our script and style sheet
     jobs: dict[str, JobProcess] = field(default_factory=dict)  # the last one of each database
     starting: set[JobProcess] = field(default_factory=set)
-    writes: Counter[str] = field(default_factory=Counter)  # transactions and files of runs, by database
+    writes: Writes = field(default_factory=Writes)
     visitors: Visitors = field(default_factory=Visitors)
     questions: set[tuple[str, str]] = field(default_factory=set)  # (database, name) of our stored queries
     _locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = field(

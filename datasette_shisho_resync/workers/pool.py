@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from queue import SimpleQueue
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import BadRequest, ResyncError
 from ..model import FileReading, Limits, ReadRequest
 from ..reading import failed
 from .child import WorkerSettings
 from .extensions import Extensions
-from .process import Worker, WorkerError
+from .process import Worker, WorkerError, packed
 from .task import Task
 
 T = TypeVar("T")
@@ -118,27 +118,31 @@ class WorkerPool:
     def begin(self, task: Task[T]) -> Future[T | None]:
         """Begin a task, at once if a process is idle; see it through while the caller does something else.
 
-        What is begun must not be cancelled. The future holds None when the task failed or no process could be
-        started, WorkerError when it took too long or ended the process, ResyncError when the pool was closed.
+        What is begun must not be cancelled. The future holds None when the task failed, is too large or no
+        process could be started, WorkerError when it took too long or ended the process, ResyncError when the
+        pool was closed.
 
         Raises ResyncError when the pool is closed.
         """
         self._check_open()
+        message = packed(task)
+        if message is None:
+            return _not_done()
         if self._slots.acquire(blocking=False):
             worker = self._idle_worker()
             if worker is not None:
-                worker.begin(task)
+                worker.begin(message)
                 return self._crew.finishers.submit(self._finish_and_leave, worker, task)
             self._slots.release()
-        return self._crew.executor.submit(self._begin_and_finish, task)
+        return self._crew.executor.submit(self._begin_and_finish, task, message)
 
-    def _begin_and_finish(self, task: Task[T]) -> T | None:
+    def _begin_and_finish(self, task: Task[T], message: bytes) -> T | None:
         with self._slots:
             try:
                 worker = self._hire()
             except WorkerError:
                 return None
-            worker.begin(task)
+            worker.begin(message)
             return self._finish(worker, task)
 
     def _finish_and_leave(self, worker: Worker, task: Task[T]) -> T | None:
@@ -258,6 +262,12 @@ class WorkerPool:
     def _check_open(self) -> None:
         if self._crew.is_closed:
             raise ResyncError("The worker processes were closed.")
+
+
+def _not_done() -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(None)
+    return future
 
 
 def _take(postponed: deque[ReadRequest], size: int) -> Batch:

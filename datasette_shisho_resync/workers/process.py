@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..model import FileReading, Limits, ReadRequest
 from ..reading import failed
@@ -20,6 +20,7 @@ from .task import Task
 
 T = TypeVar("T")
 
+_MOST_TASK_BYTES = 32 * 1024  # a connection takes them at once, whether or not the process does
 _START_SECONDS = 60.0
 _STOP_SECONDS = 2.0
 _PROGRAM = (
@@ -92,10 +93,10 @@ class Worker:
             raise WorkerError(self._ended(code)) from error
         return readings, True
 
-    def begin(self, task: Task[T]) -> None:
-        """Send a task to the process; that it has ended is noticed by `finish`."""
+    def begin(self, message: bytes) -> None:
+        """Send a packed task to the process; that it has ended is noticed by `finish`."""
         with suppress(OSError):
-            self._channel.send(pickle.dumps((task,), pickle.HIGHEST_PROTOCOL))
+            self._channel.send(message)
 
     def finish(self, task: Task[T]) -> T | None:
         """Return what the task returned that was begun, None when it failed or that cannot be passed on.
@@ -173,6 +174,12 @@ def _reading(request: ReadRequest, message: bytes) -> FileReading:
     except Exception:  # a parser of another plugin may return classes that are not known here
         return failed(request, "the parser returned what cannot be passed on")
     return reading
+
+
+def packed(task: Task[Any]) -> bytes | None:
+    """Return a task as it is sent; None for one so large that who sends it might wait for the process."""
+    message = pickle.dumps((task,), pickle.HIGHEST_PROTOCOL)
+    return message if len(message) <= _MOST_TASK_BYTES else None
 
 
 def _overdue(limits: Limits) -> str:

@@ -30,6 +30,14 @@ def parse_sleeping(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
     return ParsedFile("file_metadata", title="awake")
 
 
+def parse_counted(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
+    """Take a second, and add a byte to the file that this one names."""
+    with open(file.read(), "ab") as count:
+        count.write(b".")
+    time.sleep(1)
+    return ParsedFile("file_metadata", title="counted")
+
+
 def parse_greedy(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
     hoard = [bytearray(16 * 1024**2) for _ in range(1000)]
     return ParsedFile("file_metadata", title=str(len(hoard)))
@@ -82,6 +90,23 @@ def parse_to_unpicklable(file: BinaryIO, name: str, limits: Limits) -> ParsedFil
     return ParsedFile("file_metadata", title=(lambda: "text"))  # type: ignore[arg-type]
 
 
+class Foreign(str):
+    """A text of a class that whoever has loaded Datasette does not know."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _found_in_a_worker, (str(self),)
+
+
+def _found_in_a_worker(text: str) -> Foreign:
+    if "datasette" in sys.modules:
+        raise AttributeError("Foreign")
+    return Foreign(text)
+
+
+def parse_to_foreign(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
+    return ParsedFile("file_metadata", title=Foreign("text"))
+
+
 def parse_to_dict(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
     return {"title": "text"}  # type: ignore[return-value]
 
@@ -115,6 +140,7 @@ EXTENSIONS = Extensions(
         "text": parse_text,
         "printing": parse_printing,
         "sleeping": parse_sleeping,
+        "counted": parse_counted,
         "greedy": parse_greedy,
         "hoarding": parse_hoarding,
         "exiting": parse_exiting,
@@ -126,6 +152,7 @@ EXTENSIONS = Extensions(
         "covered": parse_covered,
         "badlycovered": parse_badly_covered,
         "unpicklable": parse_to_unpicklable,
+        "foreign": parse_to_foreign,
         "dict": parse_to_dict,
         "pid": parse_pid,
         "modules": parse_modules,

@@ -19,7 +19,7 @@ import pytest
 from builders.extensions import EXTENSIONS
 from datasette.database import Database
 from library import Library, epub
-from web import EDITOR, Client, served
+from web import EDITOR, ROOT, Client, served
 
 from datasette_shisho_resync.errors import UnreadableFile
 from datasette_shisho_resync.hooks import default_extensions
@@ -355,7 +355,24 @@ async def test_what_was_read_before_a_run_that_nobody_waits_for_any_more_is_read
         asked = asyncio.ensure_future(library.run(ask, await library.brief(ask.target), by, None, early))
         await asyncio.sleep(0.2)
     await asked
-    assert book.book()["title"] == "Newer"
+    assert book.book()["title"] == book.sidecar()["title"] == "Newer"
+
+
+async def test_what_was_read_before_an_undo_is_read_again(client: Client, book: Library) -> None:
+    await visited(client)
+    book.edit_sidecar(book.book_sidecar(), title="Edited")
+    book.rewrite(1, epub("Newer", ["Frank Herbert"]))
+    run = (await client.resync(mode="refresh")).json()["run"]
+    library = library_of(client.ds, "library")
+    assert library is not None
+    ask, by = Ask(Target("books", 1)), By("api")
+    book.rewrite(1, epub("Newest", ["Frank Herbert"]))
+    early = await library.rehearse(ask, by)
+    assert isinstance(early, Early)
+    assert (await client.ds.client.post(f"/library/resync_runs/{run}/-/undo", actor=ROOT, json={})).is_success
+    assert book.sidecar()["title"] == "Edited"
+    await library.run(ask, await library.brief(ask.target), by, None, early)
+    assert book.book()["title"] == "Edited"
 
 
 async def test_what_was_read_is_not_read_again_because_another_row_was_written(

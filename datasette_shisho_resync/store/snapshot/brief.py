@@ -14,6 +14,8 @@ from ...model import (
 )
 from ..schema import LibrarySchema, sql_text, stored_id, stored_text
 
+_PATHS_AT_ONCE = 500
+
 
 def load_brief(conn: sqlite3.Connection, target: Target) -> Brief:
     """Raises `UnknownRow`."""
@@ -95,12 +97,17 @@ def _file_row(row: sqlite3.Row) -> FileRow:
 
 def known_sidecars(conn: sqlite3.Connection, paths: Sequence[str]) -> frozenset[tuple[str, str]]:
     """Return the contents, (path, SHA-256), that sidecars at these paths had when last seen."""
-    if not conn.execute("select 1 from sqlite_master where name = 'resync_sidecars'").fetchone():
-        return frozenset()
     known: set[tuple[str, str]] = set()
-    for path in paths:
-        rows = conn.execute(
-            "select sha256 from resync_sidecars where path = cast(? as text)", (sql_text(path),)
-        )
-        known.update((path, r[0]) for r in rows)
+    for start in range(0, len(paths), _PATHS_AT_ONCE):
+        some = paths[start : start + _PATHS_AT_ONCE]
+        marks = ", ".join(["cast(? as text)"] * len(some))
+        try:
+            rows = conn.execute(
+                f"select path, sha256 from resync_sidecars where path in ({marks})", [*map(sql_text, some)]
+            )
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return frozenset()
+            raise
+        known.update((stored_text(r[0]), r[1]) for r in rows)
     return frozenset(known)

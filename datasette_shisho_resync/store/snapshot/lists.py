@@ -83,7 +83,10 @@ def load_list(
 ) -> tuple[Value, Any, str | None]:
     """Return a list field's value, its raw rows, and for series the `name_source` of the first one."""
     rows = list_rows(conn, field, owner_id)
-    raw = [dict(zip(r.keys(), r, strict=True)) for r in rows]
+    if not rows:
+        return (), [], None
+    columns = rows[0].keys()
+    raw = [dict(zip(columns, r, strict=True)) for r in rows]
     if field.entity is not None and known is not None:
         for r in map(_shown, raw):
             identity = Identity(
@@ -93,7 +96,7 @@ def load_list(
                 r.get("entity_sort_name"),
             )
             known[field.entity.table, folded(r["entity_name"])] = identity
-    source = shown_cell(raw[0]["entity_source"]) if raw and field.kind is Kind.SERIES else None
+    source = shown_cell(raw[0]["entity_source"]) if field.kind is Kind.SERIES else None
     return value_of_rows(field, raw), raw, source
 
 

@@ -68,7 +68,7 @@ def _record(
 ) -> dict[str, Stored]:
     record = {}
     for field in fields:
-        is_marked = (field.level.value, row["id"], field.name) in marks
+        is_marked = bool(marks) and (field.level.value, row["id"], field.name) in marks
         source = shown_cell(row[field.source_column]) if field.source_column else None
         if field.is_list:
             value, raw, series_source = load_list(conn, field, row["id"], known)

@@ -476,14 +476,15 @@ async def test_odd_names_and_base_urls(book: Library, tmp_path: Any) -> None:
 # --- files after the commit, and what is left of them ------------------------------------------------
 
 
-async def test_covers_and_sidecars_are_written_and_forgotten_with_the_next_run(
+async def test_covers_and_sidecars_are_written_and_forgotten_with_the_next_write(
     client: Client, book: Library
 ) -> None:
-    await client.resync()
+    first = (await client.resync()).json()["run"]
     assert book.sidecar()["title"] == "Dune"
-    assert len(book.rows("resync_pending")) > 0
-    await client.resync()
-    assert book.rows("resync_pending") == []
+    assert {row["run_id"] for row in book.rows("resync_pending")} == {first}
+    book.rewrite(1, epub("Dune Messiah"))
+    second = (await client.resync()).json()["run"]
+    assert {row["run_id"] for row in book.rows("resync_pending")} == {second}
 
 
 async def test_a_stop_leaves_no_pending_row(client: Client, book: Library) -> None:

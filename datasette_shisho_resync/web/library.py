@@ -229,11 +229,7 @@ class WebLibrary:
             done = await asyncio.shield(asyncio.wrap_future(self.state.pool.begin(rehearsal)))
         except WorkerError as error:
             done = await self._gather(ask, await self.brief(ask.target), FailedReader(str(error)))
-        if isinstance(done, Gathered):
-            return Early(self._advised(done), writes)
-        if done is not None and self.state.written.get(self.name):
-            await self.forget_written()  # as the write of a run would, which there will not be
-        return done
+        return Early(self._advised(done), writes) if isinstance(done, Gathered) else done
 
     async def run(
         self, ask: Ask, brief: Brief, by: By, request: Request, early: Early | None = None
@@ -309,9 +305,10 @@ class WebLibrary:
 
         def write_library(conn: sqlite3.Connection) -> T:
             with our_own_write():
-                if ids:
+                schema = self.state.schema(self.name, conn)
+                if ids and schema.has_history:  # somebody may have dropped it
                     remove_pending(conn, ids)
-                return work(conn, self.state.schema(self.name, conn))
+                return work(conn, schema)
 
         try:
             result: T = await self.db.execute_write_fn(write_library, request=request)

@@ -10,13 +10,14 @@ from ..web.access import require_every_library, resyncable_tables
 from ..web.guards import may_look
 from ..web.library import WebLibrary
 from ..web.serving import Call
+from .records import present_job
 
 
 async def find_job(call: Call, library: WebLibrary, job_id: int) -> JobRecord:
     """Return a job for an actor who may see it. Raises Forbidden, UnknownRow."""
     await resyncable_tables(call.datasette, call.actor, library.name)
     try:
-        record = await library.job(job_id)
+        record = await present_job(library, job_id)
     except UnknownRow:
         await require_every_library(library, call.actor)
         raise

@@ -24,6 +24,7 @@ from .access import find_job
 from .asking import JobWish, job_wish_from_form, job_wish_from_json, job_wish_from_mode
 from .pages import confirm_job_page, job_page, job_to_json, preview_to_json, undo_job_page
 from .preview import preview_job
+from .records import present_job
 from .running import cancel_job, start_job
 from .selection import MODE, Selection, select_rows
 from .undoing import may_undo_jobs, require_undoable, runs_to_undo, undo_job
@@ -182,7 +183,7 @@ async def _cancel(call: Call) -> Response:
         require_empty(call.body)
     await cancel_job(library, record)
     if call.is_json:
-        return call.answer(job_to_json(await _seen(call, library, await library.job(record.id))))
+        return call.answer(job_to_json(await _seen(call, library, await present_job(library, record.id))))
     return Response.redirect(job_url(call.datasette, library.name, record.id), status=303)
 
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import Conflict, DatabaseBusy, FileRefused, ReadOnlyDatabase, ResyncError, StalePlan, UnknownRow
+from ..errors import Conflict, DatabaseBusy, FileRefused, ReadOnlyDatabase, StalePlan, UnknownRow
 from ..library_scan.alone import mark_dead_jobs
 from ..model import Brief, Outcome, Target
 from ..provenance import our_own_write
@@ -41,7 +41,7 @@ from ..resync.undoing import load_undo
 from ..settings import Settings
 from ..store.evidence import KnownBelow
 from ..store.history import Run, load_run
-from ..store.jobs import INTERRUPTED, JobRecord, load_job, running_job
+from ..store.jobs import running_job
 from ..store.pending import load_pending, remove_pending
 from ..store.schema import LibrarySchema, exact_text, open_library, translate
 from ..workers.process import WorkerError
@@ -154,23 +154,6 @@ class WebLibrary:
             return load_run(conn, run_id)
 
         return await self.read(load)
-
-    async def job(self, job_id: int) -> JobRecord:
-        """Return a job as it is now, if that can be told: else as its row says. Raises UnknownRow."""
-        record = await self.read(_job_loader(job_id))
-        if record.is_running:
-            try:
-                await self.mark_dead_jobs()
-            except ResyncError:  # nothing can be written: the disk is full, or gone
-                return self._as_known(record)
-            record = await self.read(_job_loader(job_id))
-        return record
-
-    def _as_known(self, record: JobRecord) -> JobRecord:
-        """Return a job that says it runs, interrupted if it was ours and its process is no more."""
-        process = self.state.jobs.get(self.name)
-        is_dead = process is not None and process.job == record.id and not process.is_alive
-        return replace(record, state=INTERRUPTED) if is_dead else record
 
     async def check_undo(self, run_id: int) -> None:
         """Return if the run can be undone now. Raises Conflict, UndoConflict."""
@@ -347,15 +330,6 @@ class WebLibrary:
         """Run `work`, in a thread of ours, on a connection of its own."""
         with closing(open_library(self.file)) as conn:
             return work(Service(conn, self.name, self.settings, self.state.pool))
-
-
-def _job_loader(job_id: int) -> Callable[[sqlite3.Connection, LibrarySchema], JobRecord]:
-    def load(conn: sqlite3.Connection, schema: LibrarySchema) -> JobRecord:
-        if not schema.has_history:
-            raise UnknownRow(f"There is no job {job_id}.")
-        return load_job(conn, job_id)
-
-    return load
 
 
 def _has_pending(conn: sqlite3.Connection, schema: LibrarySchema) -> bool:

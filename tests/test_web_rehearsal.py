@@ -27,7 +27,7 @@ from datasette_shisho_resync.model import Limits, Mode, ReadRequest, Target
 from datasette_shisho_resync.rehearsal import Settled
 from datasette_shisho_resync.resync import Ask, By
 from datasette_shisho_resync.store.schema import HISTORY_TABLES
-from datasette_shisho_resync.web.library import Early, library_of
+from datasette_shisho_resync.web.library import Early, WebLibrary, library_of
 from datasette_shisho_resync.web.state import Writes, state_of
 from datasette_shisho_resync.workers import WorkerPool
 from datasette_shisho_resync.workers.extensions import Extensions
@@ -35,6 +35,7 @@ from datasette_shisho_resync.workers.extensions import Extensions
 pytestmark = pytest.mark.asyncio
 
 BOTH = {"id": ["root", "ed"]}
+BY = By("api")
 GRANTS = {"resync-row": BOTH, "update-row": BOTH}
 SECRET = "A title that nobody may learn"
 
@@ -52,6 +53,19 @@ async def visited(client: Client, **asked: Any) -> Any:
     answer = await client.resync(**asked)
     assert answer.json()["changed"] is False
     return answer
+
+
+def shelf(client: Client) -> WebLibrary:
+    library = library_of(client.ds, "library")
+    assert library is not None
+    return library
+
+
+async def gathered(library: WebLibrary, ask: Ask) -> Early:
+    """Rehearse a run that has something to write."""
+    early = await library.rehearse(ask, BY)
+    assert isinstance(early, Early)
+    return early
 
 
 @contextmanager
@@ -121,16 +135,15 @@ async def test_runs_that_wait_for_a_process_keep_out_nobody_who_has_one(
     client: Client, book: Library
 ) -> None:
     await visited(client)
-    library = library_of(client.ds, "library")
-    assert library is not None
-    ask, by, go_on = Ask(Target("books", 1)), By("api"), threading.Event()
+    library = shelf(client)
+    ask, go_on = Ask(Target("books", 1)), threading.Event()
     with WorkerPool(1, Limits(), default_extensions()) as pool, ThreadPoolExecutor(1) as threads:
         library.state._pool, library.state._threads = pool, threads
         blocked = asyncio.ensure_future(library.in_thread(go_on.wait))
-        waiting = asyncio.ensure_future(library.rehearse(ask, by))  # no process runs yet
+        waiting = asyncio.ensure_future(library.rehearse(ask, BY))  # no process runs yet
         await asyncio.sleep(0)
         pool.read(ReadRequest(str(book.file_path()), (str(book.root),), Limits()))
-        having = asyncio.ensure_future(library.rehearse(ask, by))
+        having = asyncio.ensure_future(library.rehearse(ask, BY))
         await asyncio.sleep(0)
         go_on.set()
         done = await asyncio.wait_for(asyncio.gather(blocked, waiting, having), 20)
@@ -214,8 +227,7 @@ async def test_nobody_lives_on_a_former_permission(client: Client, book: Library
 
 async def test_nothing_is_read_for_a_stranger_before_they_may(client: Client) -> None:
     await visited(client)
-    library = library_of(client.ds, "library")
-    assert library is not None
+    library = shelf(client)
     with WorkerPool(1, Limits(), default_extensions()) as library.state._pool:
         for actor in (None, {"id": "upd"}):
             assert (await client.resync(actor=actor)).status_code == 403
@@ -268,31 +280,27 @@ async def test_what_another_run_wrote_meanwhile_is_not_overwritten_with_older(
 
 async def test_what_was_read_before_another_run_wrote_is_read_again(client: Client, book: Library) -> None:
     await visited(client)
-    library = library_of(client.ds, "library")
-    assert library is not None
-    ask, by = Ask(Target("books", 1)), By("api")
+    library = shelf(client)
+    ask = Ask(Target("books", 1))
     book.rewrite(1, epub("Older"))
-    early = await library.rehearse(ask, by)
-    assert isinstance(early, Early)
+    early = await gathered(library, ask)
     book.rewrite(1, epub("Newer"))
     await client.resync()
     brief = await library.brief(ask.target)
-    outcome = await library.run(ask, brief, by, None, early)
+    outcome = await library.run(ask, brief, BY, None, early)
     assert (outcome.changed, book.book()["title"]) == (False, "Newer")
 
 
 async def test_what_was_read_of_rows_that_moved_is_read_again(client: Client, book: Library) -> None:
     await visited(client)
-    library = library_of(client.ds, "library")
-    assert library is not None
-    ask, by = Ask(Target("books", 1)), By("api")
+    library = shelf(client)
+    ask = Ask(Target("books", 1))
     book.rewrite(1, epub("Newer"))
-    early, brief = await library.rehearse(ask, by), await library.brief(ask.target)
-    assert isinstance(early, Early)
+    early, brief = await gathered(library, ask), await library.brief(ask.target)
     moved = book.file_path().with_name("moved.epub")
     book.file_path().rename(moved)
     book.edit("files", filepath=str(moved))  # by somebody whose writes we do not count
-    outcome = await library.run(ask, brief, by, None, early)
+    outcome = await library.run(ask, brief, BY, None, early)
     assert (outcome.changed, book.book()["title"]) == (True, "Newer")
 
 
@@ -311,27 +319,25 @@ async def test_a_sidecar_read_before_another_run_wrote_it_is_read_again(
     client: Client, book: Library
 ) -> None:
     await visited(client)
-    library = library_of(client.ds, "library")
-    assert library is not None
-    scan, by, go_on = Ask(Target("books", 1)), By("api"), threading.Event()
+    library = shelf(client)
+    scan, go_on = Ask(Target("books", 1)), threading.Event()
     refresh, brief = replace(scan, mode=Mode.REFRESH), await library.brief(scan.target)
     book.rewrite(1, epub("Newer"))
-    first = await library.rehearse(refresh, by)
-    assert isinstance(first, Early)
+    first = await gathered(library, refresh)
     with ThreadPoolExecutor(1) as threads:
         library.state._threads = threads
         blocked = asyncio.ensure_future(library.in_thread(go_on.wait))
-        run = asyncio.ensure_future(library.run(refresh, brief, by, None, first))
+        run = asyncio.ensure_future(library.run(refresh, brief, BY, None, first))
         for _ in range(1_000):  # until it is committed
             if book.book()["title"] == "Newer":
                 break
             await asyncio.sleep(0.01)
         assert book.sidecar()["title"] == "Dune"  # the thread that writes it is busy
-        second = await library.rehearse(scan, by)
+        second = await library.rehearse(scan, BY)
         go_on.set()
         await asyncio.gather(blocked, run)
         assert isinstance(second, Early)
-        outcome = await library.run(scan, brief, by, None, second)
+        outcome = await library.run(scan, brief, BY, None, second)
     assert (outcome.changed, book.book()["title"]) == (False, "Newer")
 
 
@@ -339,19 +345,17 @@ async def test_what_was_read_before_a_run_that_nobody_waits_for_any_more_is_read
     client: Client, book: Library
 ) -> None:
     await visited(client)
-    library = library_of(client.ds, "library")
-    assert library is not None
-    ask, by = Ask(Target("books", 1)), By("api")
+    library = shelf(client)
+    ask = Ask(Target("books", 1))
     book.rewrite(1, epub("Older"))
-    early = await library.rehearse(ask, by)
-    assert isinstance(early, Early)
+    early = await gathered(library, ask)
     book.rewrite(1, epub("Newer"))
     with writing(book):
         given_up = asyncio.ensure_future(client.resync())
         await asyncio.sleep(0.5)
         given_up.cancel()
         await asyncio.wait([given_up])
-        asked = asyncio.ensure_future(library.run(ask, await library.brief(ask.target), by, None, early))
+        asked = asyncio.ensure_future(library.run(ask, await library.brief(ask.target), BY, None, early))
         await asyncio.sleep(0.2)
     await asked
     assert book.book()["title"] == book.sidecar()["title"] == "Newer"
@@ -362,15 +366,13 @@ async def test_what_was_read_before_an_undo_is_read_again(client: Client, book: 
     book.edit_sidecar(book.book_sidecar(), title="Edited")
     book.rewrite(1, epub("Newer", ["Frank Herbert"]))
     run = (await client.resync(mode="refresh")).json()["run"]
-    library = library_of(client.ds, "library")
-    assert library is not None
-    ask, by = Ask(Target("books", 1)), By("api")
+    library = shelf(client)
+    ask = Ask(Target("books", 1))
     book.rewrite(1, epub("Newest", ["Frank Herbert"]))
-    early = await library.rehearse(ask, by)
-    assert isinstance(early, Early)
+    early = await gathered(library, ask)
     assert (await client.ds.client.post(f"/library/resync_runs/{run}/-/undo", actor=ROOT, json={})).is_success
     assert book.sidecar()["title"] == "Edited"
-    await library.run(ask, await library.brief(ask.target), by, None, early)
+    await library.run(ask, await library.brief(ask.target), BY, None, early)
     assert book.book()["title"] == "Edited"
 
 
@@ -417,17 +419,15 @@ async def test_a_file_that_ends_its_worker_is_named_and_not_read_again(book: Lib
     book.add_file(book.add_book("Bad"), name, b"9")
     client = Client(served(book, {"parse_seconds": 0.5}))
     await client.resync()
-    library = library_of(client.ds, "library")
-    assert library is not None
-    ask, by, before = Ask(Target("books", 2)), By("api"), book.dump()
+    library = shelf(client)
+    ask, before = Ask(Target("books", 2)), book.dump()
     library.state.pool.close()
     with WorkerPool(1, Limits(parse_seconds=0.5), EXTENSIONS) as library.state._pool:
         answer = await client.resync(pk=2)
-        early, brief = await library.rehearse(ask, by), await library.brief(ask.target)
+        early, brief = await gathered(library, ask), await library.brief(ask.target)
     assert (answer.status_code, name in answer.text) == (422, True)
-    assert isinstance(early, Early)
     with pytest.raises(UnreadableFile, match=name):  # though nobody can read anything by now
-        await library.run(ask, brief, by, None, early)
+        await library.run(ask, brief, BY, None, early)
     assert book.dump() == before
 
 

@@ -128,7 +128,7 @@ def _note_known(found: Survey, file: FoundFile, row: KnownFile, mode: Mode) -> N
 
 
 def _note_edited(
-    found: Survey, folder: Folder, rows: Sequence[KnownFile], seen: Mapping[str, str], path_map: PathMap
+    found: Survey, folder: Folder, rows: Sequence[KnownFile], seen: Mapping[str, int], path_map: PathMap
 ) -> None:
     """Have the books read whose sidecars were edited, or appeared, since they were last seen.
 
@@ -138,7 +138,7 @@ def _note_edited(
     for file in folder.others if mains else ():
         if not file.name.endswith(SIDECAR_SUFFIX):
             continue
-        if to_stored(file.mtime_ns) <= seen.get(path_map.stored(file.path), ""):
+        if file.mtime_ns // 1000 <= seen.get(path_map.stored(file.path), -math.inf):
             continue
         found.edited.append(path_map.stored(file.path))
         owner = file.name.removesuffix(SIDECAR_SUFFIX)

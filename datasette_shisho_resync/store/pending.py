@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .schema import many_rows, sql_text, stored_text
-from .times import now, to_stored
+from .times import from_stored, now, to_stored
 from .waiting import WaitingRows
 
 COVER, SIDECAR = "cover", "sidecar"
@@ -96,11 +96,9 @@ def also_seen_at(conn: sqlite3.Connection, moves: Sequence[tuple[str, str]]) -> 
     )
 
 
-def seen_sidecars(conn: sqlite3.Connection, folder: str) -> dict[str, str] | None:
-    """Return when each sidecar below a folder was last seen, as stored; None where nothing is remembered.
-
-    One whose time is no text, which only a hand can have written, was not seen.
-    """
+def seen_sidecars(conn: sqlite3.Connection, folder: str) -> dict[str, int] | None:
+    """Return when each sidecar below a folder was last seen, in microseconds since 1970; None where nothing
+    is remembered."""
     if not conn.execute("select 1 from sqlite_master where name = 'resync_sidecars'").fetchone():
         return None
     rows = many_rows(
@@ -113,11 +111,8 @@ def seen_sidecars(conn: sqlite3.Connection, folder: str) -> dict[str, str] | Non
         """,
         (sql_text(folder.rstrip("/") + "/"), sql_text(folder.rstrip("/") + "0")),
     )
-    return {
-        path if type(path) is str else stored_text(path): seen_at
-        for path, seen_at in rows
-        if type(seen_at) is str
-    }
+    instants = {text: (from_stored(text) or 0) // 1000 for text in {row[1] for row in rows}}
+    return {stored_text(path): instants[seen_at] for path, seen_at in rows}
 
 
 def touch_sidecars(conn: sqlite3.Connection, paths: Sequence[str], seen_ns: int) -> None:

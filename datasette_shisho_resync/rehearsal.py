@@ -61,9 +61,9 @@ class Rehearsal(Task["Settled | Gathered | None"]):
         except (ResyncError, sqlite3.Error, OSError, _TooMuchError):
             return None
         try:
-            conn.execute("begin")  # no sooner: a slow file would hold up who writes
-            schema = known_schema(conn)
+            schema = known_schema(conn)  # which remembers nothing of what it sees in a transaction
             schema.require(self.path)
+            conn.execute("begin")  # no sooner: a slow file would hold up who writes
             applied = apply_run(conn, schema, self.ask, gathered, self.settings, self.by)
         except (ResyncError, sqlite3.Error):
             return gathered

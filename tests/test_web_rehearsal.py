@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from web import EDITOR, ROOT, Client, served
 from datasette_shisho_resync.errors import UnreadableFile
 from datasette_shisho_resync.hooks import default_extensions
 from datasette_shisho_resync.model import Limits, Mode, ReadRequest, Target
-from datasette_shisho_resync.rehearsal import Settled
+from datasette_shisho_resync.reading import read_file
+from datasette_shisho_resync.rehearsal import Rehearsal, Settled, _library
 from datasette_shisho_resync.resync import Ask, By
 from datasette_shisho_resync.store.schema import HISTORY_TABLES
 from datasette_shisho_resync.web.library import Early, WebLibrary, library_of
@@ -487,6 +489,20 @@ async def test_what_changed_while_a_file_was_read_is_answered(client: Client, bo
         assert not asked.done()
         answer = (await asked).json()
     assert (answer["changed"], answer["rows"][0]["subtitle"]) == (False, "Written meanwhile")
+
+
+async def test_the_schema_is_looked_at_once(book: Library) -> None:
+    for _ in range(2):
+        book.scan()
+    book.configure(roots=(str(book.root),))
+    read = partial(read_file, extensions=default_extensions())
+    rehearsal = Rehearsal(book.path, Ask(Target("books", 1)), book.settings, BY)
+    conn, _ = _library(book.path)
+    asked: list[str] = []
+    conn.set_trace_callback(asked.append)
+    assert [type(rehearsal.do(read)) for _ in range(3)] == [Settled] * 3
+    conn.set_trace_callback(None)
+    assert sum("pragma_table_info" in sql for sql in asked) == 1
 
 
 async def test_a_changed_schema_is_noticed(client: Client, book: Library) -> None:

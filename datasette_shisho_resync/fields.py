@@ -33,7 +33,7 @@ class Kind(Enum):
     COVER = "cover"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)  # there is one of each, looked for in tuples all the time
 class Entity:
     """A kind of named row that books or files point to, one library each."""
 
@@ -57,7 +57,7 @@ PUBLISHER = Entity("publishers", "publisher_id")
 ENTITIES = (PERSON, SERIES, GENRE, TAG, PUBLISHER)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)  # as above
 class Field:
     """`column` holds the value of a scalar; a list lives in `link_table`, whose rows point to `entity`.
 

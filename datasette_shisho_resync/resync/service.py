@@ -116,9 +116,11 @@ class Service:
         return replace(undone, companions=tuple(c.without_image() for c in undone.companions))
 
     def _finish_lightly(self, undone: Undone) -> Undone:
-        companions = (c.with_image(partial(load_blob, self.conn)) for c in undone.companions)
-        whole = tuple(c for c in companions if c.data)  # else somebody pruned the history meanwhile
-        warnings = self._finish(replace(undone, companions=whole))
+        load = partial(load_blob, self.conn)
+        pairs = [(c.with_image(load), p) for c, p in zip(undone.companions, undone.pending, strict=True)]
+        whole = [(c, p) for c, p in pairs if c.data]  # else somebody pruned the history meanwhile
+        companions, pending = (tuple(part) for part in zip(*whole, strict=True)) if whole else ((), ())
+        warnings = self._finish(replace(undone, companions=companions, pending=pending))
         return replace(undone, companions=(), warnings=(*undone.warnings, *warnings))
 
     def _finish(self, done: Applied | Undone) -> list[str]:

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from library import Library, changed, epub, kept
+from library import BY, Library, changed, epub, kept
 
-from datasette_shisho_resync.model import Mode, Reason
+from datasette_shisho_resync.model import Mode, Reason, Target
 from datasette_shisho_resync.parsers.sidecar import render_book_sidecar, render_file_sidecar
+from datasette_shisho_resync.resync import Ask, Gathered
 from datasette_shisho_resync.store.sidecars import load_book_sidecar, load_file_sidecar
 
 
@@ -47,6 +48,18 @@ def test_a_sidecar_of_shisho_never_freezes_a_field(book: Library, write_sidecars
         book.scan()
         assert not book.scan().changed
         assert (book.book()["title"], book.book()["title_source"]) == (title, "epub_metadata")
+
+
+def test_a_sidecar_that_another_run_replaced_after_it_was_read_is_read_again(scanned: Library) -> None:
+    scanned.rewrite(1, epub("Newer"))
+    others = [scanned.refresh]
+
+    def meanwhile(gathered: Gathered) -> None:
+        if others:
+            others.pop()()
+
+    outcome = scanned.service.run(Ask(Target("books", 1), Mode.SCAN), BY, meanwhile)
+    assert (outcome.changed, scanned.book()["title"]) == (False, "Newer")
 
 
 def test_an_edited_sidecar_wins_over_the_file(scanned: Library) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from builders.epub import build_epub, nav_document
 from library import BY, Library, epub
 
 from datasette_shisho_resync.library_scan import Progress, ScanOptions, ScanReport, scan_library
+from datasette_shisho_resync.model import FileReading, Mode, ReadRequest
 from datasette_shisho_resync.store.waiting import WaitingRows
+from datasette_shisho_resync.workers import WorkerPool
 
 
 def scan(library: Library, stop_at: int = 0) -> ScanReport:
@@ -79,6 +82,38 @@ def test_a_folder_of_files_that_can_not_be_read_leaves_no_job(library: Library) 
     put(library, "broken", data=b"no archive")
     assert scan(library).failed == 1
     assert not library.conn.execute("select 1 from sqlite_master where name = 'resync_jobs'").fetchone()
+
+
+@dataclass
+class Beside:
+    """Reads with the processes of `pool`; then `work` is done, before anything is written."""
+
+    pool: WorkerPool
+    work: Callable[[], object]
+
+    @property
+    def file_types(self) -> frozenset[str]:
+        return self.pool.file_types
+
+    def read(self, request: ReadRequest) -> FileReading:
+        return self.pool.read(request)
+
+    def map_unordered(self, requests: Iterable[ReadRequest]) -> Iterator[tuple[ReadRequest, FileReading]]:
+        done = list(self.pool.map_unordered(requests))
+        self.work()
+        yield from done
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_what_another_run_wrote_beside_a_scan_stays(library: Library, mode: Mode) -> None:
+    put(library, "a", "b")
+    scan(library)
+    library.rewrite(1, epub("Newer"))
+    library.rewrite(2, epub("Newest"))
+    library.pool = Beside(library.pool, lambda: library.run(mode))  # type: ignore[assignment]
+    report = scan(library)
+    assert (report.failed, report.warnings) == (0, ())
+    assert [b["title"] for b in library.rows("books")] == ["Newer", "Newest"]
 
 
 def test_a_batch_is_one_transaction(library: Library) -> None:

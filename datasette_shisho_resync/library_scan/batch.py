@@ -15,7 +15,7 @@ from ..candidates import is_unchanged
 from ..errors import ResyncError
 from ..model import FileReading, FileStatus, Mode, Plan, Target
 from ..resync import Ask, Gathered, Service, apply_run
-from ..resync.applying import Applied
+from ..resync.applying import Applied, GroundMoved
 from ..resync.companions import settled
 from ..resync.gathering import in_stored_form
 from ..store.library import has_path
@@ -27,7 +27,7 @@ from .new_book import NewFile
 from .options import ScannedFile
 from .survey import ImportUnit
 from .tally import Mark, Tally
-from .units import Readings, Unit, Update
+from .units import Readings, Unit, UnitReader, Update
 
 _BATCH_BOOKS = 100
 _BATCH_COVER_BYTES = 64 * 1024**2
@@ -39,6 +39,7 @@ class BatchWriter:
     """Writes what was read. `close` it in any case."""
 
     service: Service
+    reader: UnitReader
     importer: Importer
     job: Job
     tally: Tally
@@ -101,10 +102,13 @@ class BatchWriter:
     # --- one unit -----------------------------------------------------------------------------
 
     def _write(self, unit: Unit, readings: Readings) -> None:
-        if isinstance(unit, Update):
-            self._update(unit, readings)
-        else:
+        if not isinstance(unit, Update):
             self._import(unit, readings)
+            return
+        try:
+            self._update(unit, readings)
+        except GroundMoved:
+            self._update(*self.reader.again(unit))
 
     def _import(self, unit: ImportUnit, readings: Readings) -> None:
         for book in self._books.books(unit, self._new_files(unit, readings)):

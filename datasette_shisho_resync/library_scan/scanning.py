@@ -218,7 +218,7 @@ class Scan:
         schema, mode = self.service.schema, self.options.mode
         reader = UnitReader(self.conn, self.library, self.settings, mode, self.pool)
         importer = Importer(self.conn, schema, self.library, self.settings, self.job)
-        writer = BatchWriter(self.service, importer, self.job, self.tally, mode)
+        writer = BatchWriter(self.service, reader, importer, self.job, self.tally, mode)
         try:
             for unit, readings in reader.read(found):
                 writer.write(unit, readings)

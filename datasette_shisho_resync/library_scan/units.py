@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..model import FileReading, Mode, ReadRequest, Target
@@ -67,11 +67,18 @@ class UnitReader:
                 yield unit, readings
         yield from ((unit, {}) for unit in unread)
 
+    def again(self, unit: Update) -> tuple[Update, Readings]:
+        """Read a book again whose rows were changed by another run. Raises UnknownRow."""
+        unit = self._update(unit.book_id, unit.changed)
+        return unit, {request.path: self.pool.read(request) for request in self._requests(unit)}
+
     def _units(self, found: Survey) -> Iterator[Unit]:
-        for book_id, changed in found.updates.items():
-            brief = find_brief(self.conn, Target("books", book_id))
-            yield Update(book_id, Gathered(brief, {}), tuple(changed))
+        yield from (self._update(book_id, changed) for book_id, changed in found.updates.items())
         yield from found.units
+
+    def _update(self, book_id: int, changed: Sequence[KnownFile]) -> Update:
+        brief = find_brief(self.conn, Target("books", book_id))
+        return Update(book_id, Gathered(brief, {}), tuple(changed))
 
     def _requests(self, unit: Unit) -> Iterator[ReadRequest]:
         if isinstance(unit, Update):

@@ -60,8 +60,8 @@ class Brief:
     """What must be known before anything is read from disk.
 
     `files` are all files of the book, in `file_type`, then id order. `roots` are the library's paths.
-    `book` is None when a file's row points to no book. `known_sidecars`: the SHA-256 of the contents that
-    its sidecars had when we last read or wrote them.
+    `book` is None when a file's row points to no book. `known_sidecars`: the contents,
+    (path, SHA-256), that its sidecars had when we last read or wrote them.
     """
 
     target: Target
@@ -70,7 +70,7 @@ class Brief:
     roots: tuple[str, ...]
     library_id: int
     library_name: str
-    known_sidecars: frozenset[str] = frozenset()
+    known_sidecars: frozenset[tuple[str, str]] = frozenset()
 
     def file(self, file_id: int) -> FileRow:
         """Raises `UnknownRow` for a file that another program moved or removed while the rows were read."""

@@ -100,8 +100,10 @@ def apply_run(
         brief = load_brief(conn, ask.target)
         if not gathered.is_same_ground(brief):
             raise GroundMoved("The rows changed while their files were read.", None)
+        planned = plan_run(conn, schema, ask, replace(gathered, brief=brief), settings)
+        if gathered.has_older_sidecar(planned.snapshot.seen_sidecars):
+            raise GroundMoved("A sidecar was replaced while the files were read.", None)
         gathered = replace(gathered, brief=brief)
-        planned = plan_run(conn, schema, ask, gathered, settings)
         if ask.digest is not None and ask.digest != planned.plan.digest:
             raise StalePlan("Something changed since this plan was made.", planned.plan)
         if ask.fields is not None:  # such a run removes nothing, so nothing takes its place

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -88,6 +88,13 @@ class Gathered:
         """Tell whether rows that decide what is read are still what they were."""
         return _ground(self.brief) == _ground(brief)
 
+    def has_older_sidecar(self, seen: Collection[tuple[str, str]]) -> bool:
+        """Tell whether one that was known when it was read is not any more: another run replaced it."""
+        known = self.brief.known_sidecars
+        return any(
+            (s.path, s.sha256) in known and (s.path, s.sha256) not in seen for s in self.sidecars.values()
+        )
+
 
 def _ground(brief: Brief) -> object:
     files = tuple((f.id, f.path, f.role, f.file_type, f.cover_name) for f in brief.files)
@@ -98,8 +105,7 @@ def find_brief(conn: sqlite3.Connection, target: Target) -> Brief:
     """Load the rows a run is about. Raises `UnknownRow`."""
     with exact_text(conn):
         brief = load_brief(conn, target)
-        known = known_sidecars(conn, _sidecar_paths(brief))
-        return replace(brief, known_sidecars=frozenset(sha256 for _, sha256 in known))
+        return replace(brief, known_sidecars=known_sidecars(conn, _sidecar_paths(brief)))
 
 
 def _sidecar_paths(brief: Brief) -> list[str]:
@@ -253,6 +259,7 @@ def read_requests(
     path_map = settings.path_map
     roots = readable_roots(brief.roots, settings)
     first_main = next((f for f in brief.files if f.is_main), None)
+    known = frozenset(sha256 for _, sha256 in brief.known_sidecars)
     requests = []
     for file in files:
         here = path_map.here(file.path)
@@ -272,7 +279,7 @@ def read_requests(
                 known=FileStat(file.size_bytes, known_ns) if known_ns is not None else None,
                 cover_if_changed=mode is Mode.SCAN and file.cover_name is not None,
                 with_cover=settings.write_covers and file.is_main,
-                known_sidecars=brief.known_sidecars,
+                known_sidecars=known,
             )
         )
     return requests

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .candidates import is_unchanged
 from .errors import ResyncError
 from .json_output import encoded_outcome
 from .model import Brief, FileReading, Limits, ReadRequest
@@ -21,6 +22,7 @@ from .resync import Ask, By, Gathered, Gathering, apply_run, find_brief
 from .settings import Settings
 from .store.evidence import KnownBelow
 from .store.schema import KnownSchema, open_to_read
+from .store.times import from_stored
 from .workers.task import Read, Task
 
 _DATABASES = 4  # that a worker keeps open
@@ -60,6 +62,8 @@ class Rehearsal(Task["Settled | Gathered | None"]):
             gathered = self._gather(find_brief(conn, self.ask.target), read)
         except (ResyncError, sqlite3.Error, OSError, _TooMuchError):
             return None
+        if self.ask.fields is None and _has_new_stat(gathered):
+            return gathered
         try:
             schema = known_schema(conn)  # which remembers nothing of what it sees in a transaction
             schema.require(self.path)
@@ -78,6 +82,21 @@ class Rehearsal(Task["Settled | Gathered | None"]):
         if self.libraries is not None and brief.library_id not in self.libraries:
             raise _TooMuchError
         return Gathering(self.ask, brief, self.settings, _OneFile(read), _no_database).run()
+
+
+def _has_new_stat(gathered: Gathered) -> bool:
+    """Tell whether a file has another size or time than its row says, so that there is something to write."""
+    stats = (
+        (file, gathered.readings[file.id].stat)
+        for file in gathered.brief.files
+        if file.id in gathered.readings
+    )
+    return any(
+        stat is not None
+        and file.modified_at
+        and not is_unchanged(stat, file.size_bytes, from_stored(file.modified_at))
+        for file, stat in stats
+    )
 
 
 class _TooMuchError(Exception):

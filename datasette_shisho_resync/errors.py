@@ -34,6 +34,9 @@ class ResyncError(Exception):
     def message(self) -> str:
         return str(self.args[0]) if self.args else type(self).__name__
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class BadRequest(ResyncError):
     exit_code = 2
@@ -72,9 +75,6 @@ class FileError(ResyncError):
     @property
     def message(self) -> str:
         return f"{self.path}: {self.reason}"
-
-    def __str__(self) -> str:
-        return self.message
 
 
 class FileRefused(FileError):

@@ -211,7 +211,9 @@ async def test_a_client_that_goes_away_is_no_error_of_ours(
     assert (sent[0]["status"], caplog.text, book.dump()) == (400, "", before)
 
 
-async def test_a_plan_that_no_longer_holds_is_409_with_the_new_one(client: Client, book: Library) -> None:
+async def test_a_plan_that_no_longer_holds_is_409_with_the_new_one(
+    client: Client, book: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
     old = (await client.get(URL, json=True)).json()["plan"]
     book.rewrite(1, epub("Another title"))
     for dry_run in (True, False):
@@ -220,6 +222,8 @@ async def test_a_plan_that_no_longer_holds_is_409_with_the_new_one(client: Clien
         titles = [c["new"] for c in response.json()["plan"]["changes"] if c["field"] == "title"]
         assert titles == ["Another title"]
     assert book.book()["title_source"] == "filepath"
+    logged = capsys.readouterr().err  # Datasette prints what a write raised
+    assert ("Something changed" in logged, "title" in logged) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
-"""One library database inside Datasette: the steps of a run, each in the thread where it belongs.
+"""One library database inside Datasette: what of a run writes, each step in the thread where it belongs.
 
-Rows are read on Datasette's read connections, files in worker processes that a thread of ours waits
-for, and everything is written by one `execute_write_fn`. A run that may have nothing to write is first
-tried by a worker process, on a connection of its own. Nothing here waits on the event loop.
+Everything is written by one `execute_write_fn`. A run that may have nothing to write is first tried by a
+worker process, on a connection of its own. Nothing here waits on the event loop.
 """
 
 from __future__ import annotations
@@ -12,45 +11,26 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import Conflict, DatabaseBusy, FileRefused, ReadOnlyDatabase, StalePlan, UnknownRow
+from ..errors import DatabaseBusy, ReadOnlyDatabase, StalePlan
 from ..library_scan.alone import mark_dead_jobs
-from ..model import Brief, Outcome, Target
+from ..model import Brief, Outcome
 from ..provenance import our_own_write
 from ..rehearsal import FailedReader, Rehearsal, Settled
-from ..resync import (
-    Applied,
-    Ask,
-    By,
-    Gathered,
-    Gathering,
-    Planned,
-    Service,
-    Undone,
-    apply_run,
-    find_brief,
-    plan_run,
-    preview,
-    undo_run,
-)
+from ..resync import Applied, Ask, By, Gathered, Service, Undone, apply_run, undo_run
 from ..resync.applying import GroundMoved
 from ..resync.companions import settled, write_companions
-from ..resync.gathering import Reader
-from ..resync.undoing import load_undo
-from ..settings import Settings
-from ..store.evidence import KnownBelow
-from ..store.history import Run, load_run
 from ..store.jobs import running_job
 from ..store.pending import load_pending, remove_pending
-from ..store.schema import LibrarySchema, exact_text, open_library, translate
+from ..store.schema import LibrarySchema, open_library, translate
 from ..workers.process import WorkerError
-from .state import WebState, started_state
+from .reader import LibraryReader
+from .state import started_state
 
 if TYPE_CHECKING:
     from datasette import Request
     from datasette.app import Datasette
-    from datasette.database import Database
 
 T = TypeVar("T")
 _TRIES = 5  # how often files are read again when their rows moved meanwhile
@@ -76,119 +56,8 @@ class Early:
 
 
 @dataclass(frozen=True, slots=True)
-class WebLibrary:
-    """A database of a Datasette instance; every method raises errors of ours only."""
-
-    datasette: Datasette
-    db: Database
-    state: WebState
-
-    @property
-    def name(self) -> str:
-        return str(self.db.name)
-
-    @property
-    def settings(self) -> Settings:
-        return self.state.settings_for(self.name)
-
-    @property
-    def file(self) -> str:
-        """Raises Conflict for a database in memory."""
-        if self.db.path is None:
-            raise Conflict(f"{self.name}: a job needs a database in a file.")
-        return str(self.db.path)
-
-    # --- reading ------------------------------------------------------------------------------
-
-    async def read(self, work: Callable[[sqlite3.Connection, LibrarySchema], T]) -> T:
-        """Run `work` on a read connection, text exact. Raises NotALibrary, DatabaseBusy."""
-
-        def read_library(conn: sqlite3.Connection) -> T:
-            schema = self.state.schema(self.name, conn)
-            with exact_text(conn):
-                return work(conn, schema)
-
-        try:
-            result: T = await self.db.execute_fn(read_library)
-        except sqlite3.Error as error:
-            raise translate(error, self.name) from error
-        return result
-
-    async def schema(self) -> LibrarySchema:
-        """Return the library's tables as they are now. Raises NotALibrary, DatabaseBusy."""
-
-        def look_at_schema(conn: sqlite3.Connection, schema: LibrarySchema) -> LibrarySchema:
-            return schema
-
-        return await self.read(look_at_schema)
-
-    async def brief(self, target: Target) -> Brief:
-        """Return the rows a run is about. Raises UnknownRow."""
-        return await self.read(lambda conn, schema: find_brief(conn, target))
-
-    async def present_brief(self, target: Target) -> Brief | None:
-        """Return the rows that a run was about, or None when its row is gone."""
-        try:
-            return await self.brief(target)
-        except UnknownRow:
-            return None
-
-    async def preview(self, ask: Ask, brief: Brief) -> Outcome:
-        """Return what a run would do."""
-        gathered = await self._gather(ask, brief)
-        return await self.read(lambda conn, schema: preview(conn, schema, ask, gathered, self.settings))
-
-    async def planned(self, ask: Ask, brief: Brief) -> Planned:
-        """Return every decision, for `explain`."""
-        gathered = await self._gather(ask, brief)
-        return await self.read(
-            lambda conn, schema: plan_run(conn, schema, ask, gathered, self.settings, with_echoes=True)
-        )
-
-    async def recorded_run(self, run_id: int) -> Run:
-        """Return a run of the history. Raises UnknownRow."""
-
-        def load(conn: sqlite3.Connection, schema: LibrarySchema) -> Run:
-            if not schema.has_history:
-                raise UnknownRow(f"There is no run {run_id}.")
-            return load_run(conn, run_id)
-
-        return await self.read(load)
-
-    async def check_undo(self, run_id: int) -> None:
-        """Return if the run can be undone now. Raises Conflict, UndoConflict."""
-        await self.read(lambda conn, schema: load_undo(conn, schema, run_id))
-
-    # --- reading files ------------------------------------------------------------------------
-
-    async def in_thread(self, work: Callable[..., T], *args: Any) -> T:
-        """Run what waits in a thread of ours."""
-        return await asyncio.get_running_loop().run_in_executor(self.state.threads, work, *args)
-
-    async def _gather(self, ask: Ask, brief: Brief, reader: Reader | None = None) -> Gathered:
-        loop = asyncio.get_running_loop()
-
-        def ask_database(query: Callable[[sqlite3.Connection], KnownBelow]) -> KnownBelow:
-            reading = self.read(lambda conn, schema: query(conn))
-            return asyncio.run_coroutine_threadsafe(reading, loop).result()
-
-        gathering = Gathering(ask, brief, self.settings, reader or self.state.pool, ask_database)
-        return self._advised(await self.in_thread(gathering.run))
-
-    def _advised(self, gathered: Gathered) -> Gathered:
-        if isinstance(gathered.refusal, FileRefused) and self.state.settings.roots is None:
-            return replace(gathered, refusal=self._with_advice(gathered.refusal, gathered.brief))
-        return gathered
-
-    def _with_advice(self, refusal: FileRefused, brief: Brief) -> FileRefused:
-        """Say what to do about a library path that was not there when Datasette started."""
-        here = {self.settings.path_map.here(root) for root in brief.roots}
-        if here <= set(self.settings.roots or ()):
-            return refusal
-        advice = "its library path was not known when Datasette started: restart, or set roots"
-        return FileRefused(refusal.path, f"{refusal.reason} ({advice})")
-
-    # --- writing ------------------------------------------------------------------------------
+class WebLibrary(LibraryReader):
+    """A database of a Datasette instance, also to be written."""
 
     def require_mutable(self) -> None:
         """Raises ReadOnlyDatabase."""

@@ -147,16 +147,17 @@ def _replace(folder: int, name: str, path: str, data: bytes, fsync: bool, mtime_
     temp = f".resync-{secrets.token_hex(8)}.tmp"
     descriptor = os.open(temp, _TEMP_FLAGS, _NEW_MODE, dir_fd=folder)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        try:
             _lock(descriptor)
             if existing is not None:
                 _keep_access(descriptor, existing)
-            file.write(data)
-            file.flush()
+            _write(descriptor, data)
             if mtime_ns is not None:
                 os.utime(descriptor, ns=(mtime_ns, mtime_ns))
             if fsync:
                 os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         os.replace(temp, name, src_dir_fd=folder, dst_dir_fd=folder)
         if fsync:
             os.fsync(folder)
@@ -164,6 +165,12 @@ def _replace(folder: int, name: str, path: str, data: bytes, fsync: bool, mtime_
         with contextlib.suppress(OSError):
             os.unlink(temp, dir_fd=folder)
         raise
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def _existing(folder: int, name: str) -> os.stat_result | None:

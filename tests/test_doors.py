@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from datasette.app import Datasette
 from library import Library, epub
-from web import ROOT, looked_at, page
+from web import ROOT, Plain, looked_at, page
 
 pytestmark = pytest.mark.asyncio
 READER = {"id": "reader"}
@@ -49,7 +48,7 @@ async def test_a_library_that_no_run_changed_has_no_runs_to_look_at(library: Lib
 async def test_with_several_libraries_each_is_named(scanned: Library) -> None:
     other = str(Path(scanned.path).with_name("other.db"))
     scanned.conn.execute("vacuum into ?", (other,))
-    html = await page(Datasette([scanned.path, other]), "/", READER)
+    html = await page(Plain([scanned.path, other]), "/", READER)
     assert re.findall(r'<p class="shisho-doors">(\w+): ', html) == ["library", "other"]
 
 

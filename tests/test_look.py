@@ -13,7 +13,7 @@ import pytest
 from datasette.app import Datasette
 from datasette.utils import parse_metadata
 from library import Library, add_three_books
-from web import EDITOR, ROOT, looked_at, page
+from web import EDITOR, ROOT, Plain, looked_at, page
 
 from datasette_shisho_resync.site import METADATA, TEMPLATES
 from datasette_shisho_resync.store.schema import (
@@ -85,7 +85,7 @@ async def test_metadata_grants_nothing_and_configures_no_plugin() -> None:
 
 @pytest.mark.parametrize("name", ["library", "my.books~2"])
 async def test_a_library_of_any_name_has_titles_and_explanations(shelf: Library, name: str) -> None:
-    ds = Datasette([])
+    ds = Plain([])
     ds.root_enabled = True
     from datasette.database import Database
 
@@ -124,7 +124,7 @@ async def test_a_configured_list_of_sortable_columns_is_no_error(shelf: Library)
 
 
 async def test_other_plugins_keep_their_settings(shelf: Library) -> None:
-    ds = Datasette([shelf.path], config={"plugins": {"datasette-other": {"colour": "red"}}})
+    ds = Plain([shelf.path], config={"plugins": {"datasette-other": {"colour": "red"}}})
     await ds.invoke_startup()
     assert ds.plugin_config("datasette-other", database="library") == {"colour": "red"}
     assert ds.plugin_config("datasette-other", database="library", table="books") == {"colour": "red"}
@@ -142,7 +142,7 @@ async def test_a_database_that_is_no_library_stays_as_it_is(tmp_path: Path) -> N
     path = tmp_path / "other.db"
     with closing(sqlite3.connect(path)) as conn:
         conn.execute("create table books (id integer primary key, title text)")
-    ds = Datasette([str(path)], template_dir=str(TEMPLATES))
+    ds = Plain([str(path)], template_dir=str(TEMPLATES))
     html = await page(ds, "/other/books")
     assert re.search(r"<h1>\s*books", html)
     assert 'name="_search"' not in html

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from datasette.app import Datasette
 from library import Library, changed, epub
+from web import Plain
 
 from datasette_shisho_resync.fields import FIELDS, Field, Kind
 from datasette_shisho_resync.provenance import our_own_write, tracked_write
@@ -127,10 +128,13 @@ class Site:
         found = {f"{table}.{pk}.{field}" for table, pk, field in self.marks()}
         for table in ("books", "files", "series", "persons", "file_identifiers"):
             columns = [row[0] for row in self.query(f"select name from pragma_table_info('{table}')")]
-            for column in columns:
-                if column == "source" or column.endswith("_source"):
-                    rows = self.query(f"select id from {table} where {column} = 'manual'")
-                    found.update(f"{table}.{row[0]}.{column}" for row in rows)
+            each = (
+                f"select id, '{column}' from {table} where {column} = 'manual'"
+                for column in columns
+                if column == "source" or column.endswith("_source")
+            )
+            rows = self.query(" union all ".join(each))
+            found.update(f"{table}.{pk}.{column}" for pk, column in rows)
         return found
 
     async def triggers(self) -> int:
@@ -145,7 +149,7 @@ class Site:
 
 @asynccontextmanager
 async def opened(path: Path, **options: Any) -> AsyncIterator[Site]:
-    datasette = Datasette([str(path)], **options)
+    datasette = Plain([str(path)], **options)
     datasette.root_enabled = True
     await datasette.invoke_startup()
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from datasette.app import Datasette
 from library import Library, add_three_books, epub
-from web import EDITOR, GRANTS, ROOT, looked_at, page
+from web import EDITOR, GRANTS, ROOT, Plain, looked_at, page
 
 from datasette_shisho_resync.model import Mode
 from datasette_shisho_resync.store.questions import questions
@@ -166,12 +166,12 @@ async def test_a_library_that_can_not_be_looked_at_has_no_open_query(shelf: Libr
 
 async def test_no_query_stays_behind_for_what_is_no_library_any_more(shelf: Library, tmp_path: Path) -> None:
     internal = str(tmp_path / "internal.db")
-    before = Datasette([shelf.path], internal=internal)
+    before = Plain([shelf.path], internal=internal)
     await before.invoke_startup()
     assert await before.get_query("library", "overwritten_manual_values") is not None
     before.close()
     shelf.conn.execute("alter table library_paths rename to elsewhere")
-    after = Datasette([shelf.path], internal=internal)
+    after = Plain([shelf.path], internal=internal)
     await after.invoke_startup()
     assert await after.get_query("library", "overwritten_manual_values") is None
     assert (await after.client.get("/library/overwritten_manual_values.json")).status_code == 404

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from builders.images import jpeg
 from datasette import Response, hookimpl
-from datasette.app import Datasette
 from datasette.plugins import pm
 from library import Library, epub
-from web import EDITOR, GRANTS, Client, served
+from web import EDITOR, GRANTS, Client, Plain, served
 
 pytestmark = pytest.mark.asyncio
 
@@ -129,7 +128,7 @@ async def test_a_database_that_is_no_library_has_none(tmp_path: Any) -> None:
     with closing(sqlite3.connect(tmp_path / "library.db")) as conn, conn:
         conn.execute("create table books (id integer primary key)")
         conn.execute("insert into books values (1)")
-    ds = Datasette([str(tmp_path / "library.db")])
+    ds = Plain([str(tmp_path / "library.db")])
     ds.root_enabled = True
     assert links_of((await Client(ds).get(ROW)).text) == []
 

@@ -9,9 +9,8 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from datasette.app import Datasette
 from library import Library, epub
-from web import EDITOR, GRANTS, ROOT, Client, served
+from web import EDITOR, GRANTS, ROOT, Client, Plain, served
 
 from datasette_shisho_resync.store.schema import create_history
 
@@ -422,7 +421,7 @@ async def test_roots_that_are_set_count_instead(book: Library) -> None:
 async def test_a_database_that_is_no_library_is_422(tmp_path: Any) -> None:
     with closing(sqlite3.connect(tmp_path / "library.db")) as conn:
         conn.execute("create table books (id integer primary key)")
-    ds = Datasette([str(tmp_path / "library.db")])
+    ds = Plain([str(tmp_path / "library.db")])
     ds.root_enabled = True
     assert is_error(await Client(ds).resync(), 422, "files")
 
@@ -468,7 +467,7 @@ async def test_an_error_nobody_thought_of_tells_nothing(client: Client, monkeypa
 async def test_odd_names_and_base_urls(book: Library, tmp_path: Any) -> None:
     odd = tmp_path / "my.lib~x y.db"
     book.conn.execute("vacuum into ?", (str(odd),))
-    ds = Datasette([str(odd)], settings={"base_url": "/prefix/"})
+    ds = Plain([str(odd)], settings={"base_url": "/prefix/"})
     ds.root_enabled = True
     url = ds.urls.row("my.lib~x y", "books", "1") + "/-/resync"
     page = await ds.client.get(url, actor=ROOT)
@@ -528,7 +527,7 @@ async def test_listeners_hear_of_changed_rows_and_of_the_run(client: Client, mon
 
 
 async def test_datasette_without_threads(book: Library) -> None:
-    ds = Datasette([book.path], settings={"num_sql_threads": 0})
+    ds = Plain([book.path], settings={"num_sql_threads": 0})
     ds.root_enabled = True
     client = Client(ds)
     assert (await client.resync()).json()["changed"] is True

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasette.app import Datasette
 from library import Library, epub
 from markupsafe import escape
-from web import EDITOR, GRANTS, Client, served
+from web import EDITOR, GRANTS, Client, Plain, served
 
 from datasette_shisho_resync.store.schema import create_history, create_library
 from datasette_shisho_resync.web.guards import may_look
@@ -236,7 +235,7 @@ async def test_what_becomes_a_library_later_shows_its_history_to_root_alone(tmp_
     path = tmp_path / "late.db"
     with closing(sqlite3.connect(path)) as conn:
         conn.execute("create table notes (id integer primary key)")
-    ds = Datasette([str(path)], config={"permissions": GRANTS})
+    ds = Plain([str(path)], config={"permissions": GRANTS})
     ds.root_enabled = True
     await ds.invoke_startup()
     with closing(sqlite3.connect(path)) as conn:
@@ -272,7 +271,7 @@ async def test_the_history_is_listed_whatever_the_database_is_called(book: Libra
     path = book.folder / f"{name}.db"
     if name != "library":
         book.conn.execute("vacuum into ?", (str(path),))
-    ds = Datasette([str(path)], config={"permissions": GRANTS}, settings={"base_url": "/books/"})
+    ds = Plain([str(path)], config={"permissions": GRANTS}, settings={"base_url": "/books/"})
     for page in (f"/{name}", f"/{name}/resync_runs", f"/{name}/resync_runs/1"):
         response = await ds.client.get(ds.urls.path(page), actor=EDITOR)
         assert (response.status_code, "resync_runs" in response.text) == (200, True)

@@ -39,14 +39,21 @@ class _Compiled(BytecodeCache):
 _COMPILED = _Compiled()
 
 
-class Served(Datasette):
+class Plain(Datasette):
+    """A Datasette as anybody starts it, whose templates are compiled already."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._jinja_env.bytecode_cache = _COMPILED
+
+
+class Served(Plain):
     """A Datasette that reads with the worker processes of all tests, unless it needs others."""
 
     def __init__(self, library: Library, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.root_enabled = True
         self._lent = library.pool
-        self._jinja_env.bytecode_cache = _COMPILED
 
     async def invoke_startup(self) -> None:
         if self._startup_invoked:

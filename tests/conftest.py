@@ -7,6 +7,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 from library import book as book
+from library import lent_workers as lent_workers
 from library import library as library
 from library import worker_pool as worker_pool
 

@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ import pytest
 from builders.epub import build_epub
 from builders.images import jpeg
 
+from datasette_shisho_resync.cli import session
 from datasette_shisho_resync.errors import ResyncError
 from datasette_shisho_resync.hooks import default_extensions
 from datasette_shisho_resync.library_scan import ScanOptions, ScanReport, scan_library
@@ -28,6 +29,7 @@ from datasette_shisho_resync.resync import Ask, By, Service, Undone
 from datasette_shisho_resync.settings import Settings
 from datasette_shisho_resync.store.schema import create_history, create_library, open_library
 from datasette_shisho_resync.workers import WorkerPool
+from datasette_shisho_resync.workers.extensions import Extensions
 
 BY = By("cli")
 _FIRST_MTIME = 1_700_000_000
@@ -282,6 +284,20 @@ def error_of(library: Library, *args: Any, **ask: Any) -> ResyncError:
 def worker_pool() -> Iterator[WorkerPool]:
     with WorkerPool(2, Limits(), default_extensions()) as pool:
         yield pool
+
+
+@pytest.fixture(scope="module")
+def lent_workers(worker_pool: WorkerPool) -> Iterator[None]:
+    """Let the commands of a module read with the worker processes of all tests, unless they need others."""
+
+    def lent(count: int, limits: Limits, extensions: Extensions) -> AbstractContextManager[WorkerPool]:
+        own = WorkerPool(count, limits, extensions)
+        is_usual = limits == Limits() and extensions == default_extensions()
+        return nullcontext(worker_pool) if is_usual else own
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "WorkerPool", lent)
+        yield
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from datasette_shisho_resync.cli.group import COMMANDS
 from datasette_shisho_resync.cli.program import program
 from datasette_shisho_resync.errors import UnknownRow
 
+pytestmark = pytest.mark.usefixtures("lent_workers")
 HERE = "/media/books"
 
 

@@ -14,6 +14,8 @@ from datasette.cli import cli
 
 from datasette_shisho_resync.site import TEMPLATES
 
+pytestmark = pytest.mark.usefixtures("lent_workers")
+
 
 def call(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["shisho", "scan", *map(str, arguments)], catch_exceptions=False)

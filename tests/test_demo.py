@@ -26,6 +26,7 @@ from datasette_shisho_resync.demo import BROKEN, DATABASE, DemoFolder
 from datasette_shisho_resync.demo.shelf import TIME_MACHINE, path_of, shelf
 from datasette_shisho_resync.errors import BadRequest
 
+pytestmark = pytest.mark.usefixtures("lent_workers")
 MEDIA = {path: make() for path, make in shelf().items()}
 AUDIOBOOK = path_of(TIME_MACHINE, "m4b")
 EDITED = "Jules Verne/Around the World in Eighty Days/Around the World in Eighty Days.metadata.json"

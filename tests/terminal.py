@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import click
+import pytest
 
 
 class Shown(NamedTuple):
@@ -39,6 +44,33 @@ def on_terminal(
         timeout=seconds,
     )
     os.close(theirs)
+    return Shown(done.returncode, done.stdout.decode(), _screen(ours))
+
+
+def called_on_terminal(
+    group: click.Group, arguments: Sequence[str], keys: bytes, environment: Mapping[str, str]
+) -> Shown:
+    """Do the same in this process, in less time."""
+    ours, theirs = pty.openpty()
+    os.write(ours, keys)
+    stdout = io.StringIO()
+    with (
+        open(theirs) as keyboard,
+        open(os.dup(theirs), "w", buffering=1) as screen,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        for name, stream in (("stdin", keyboard), ("stdout", stdout), ("stderr", screen)):
+            patch.setattr(sys, name, stream)
+        with pytest.raises(SystemExit) as ended:
+            group.main(arguments)
+    assert isinstance(ended.value.code, int)
+    return Shown(ended.value.code, stdout.getvalue(), _screen(ours))
+
+
+def _screen(ours: int) -> str:
+    """Return all that was written to a terminal of which the other end is closed."""
     said = b""
     while True:
         try:
@@ -46,4 +78,4 @@ def on_terminal(
         except OSError:  # the last one has closed its end
             break
     os.close(ours)
-    return Shown(done.returncode, done.stdout.decode(), said.decode())
+    return said.decode()

@@ -17,7 +17,7 @@ import pytest
 from builders.epub import build_epub
 from click.testing import CliRunner, Result
 from datasette.cli import cli
-from terminal import Shown, on_terminal
+from terminal import Shown, called_on_terminal, on_terminal
 
 from datasette_shisho_resync.cli import shisho
 from datasette_shisho_resync.cli.command import as_ours
@@ -321,15 +321,18 @@ def test_without_a_terminal_overwriting_needs_yes(untouched: Library, command: s
     assert untouched.title() == ("Mine", "manual")
 
 
+WIDE = {"COLUMNS": "200"}
+
+
 def typed(command: Sequence[object], keys: bytes) -> Shown:
     """Run a command of ours on a wide terminal."""
-    arguments = [sys.executable, "-m", "datasette", "shisho", *map(str, command)]
-    return on_terminal(arguments, keys, {"COLUMNS": "200"}, seconds=60)
+    return called_on_terminal(cli, ["shisho", *map(str, command)], keys, WIDE)
 
 
 def test_on_a_terminal_the_plan_is_shown_and_then_applied(edited: Library) -> None:
-    command = ("resync", edited.database, "--book", 1, "--mode", "refresh", "--json")
-    exit_code, stdout, shown = typed(command, b"y\n")
+    command = [sys.executable, "-m", "datasette", "shisho", "resync", str(edited.database), "--book", "1"]
+    command += ["--mode", "refresh", "--json"]
+    exit_code, stdout, shown = on_terminal(command, b"y\n", WIDE, seconds=60)
 
     assert exit_code == 0
     assert re.search(r"title +Mine \(manual\) +-> +From the file \(epub_metadata\) +forced", shown)

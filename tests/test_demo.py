@@ -11,6 +11,7 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,14 @@ from datasette_shisho_resync.demo.shelf import TIME_MACHINE, path_of, shelf
 from datasette_shisho_resync.errors import BadRequest
 
 pytestmark = pytest.mark.usefixtures("lent_workers")
-MEDIA = {path: make() for path, make in shelf().items()}
+MEDIA = tuple(shelf())
 AUDIOBOOK = path_of(TIME_MACHINE, "m4b")
 EDITED = "Jules Verne/Around the World in Eighty Days/Around the World in Eighty Days.metadata.json"
+
+
+@cache
+def medium(path: str) -> bytes:
+    return shelf()[path]()
 
 
 def call(*arguments: object) -> Result:
@@ -65,20 +71,20 @@ def rows(folder: Path, sql: str) -> list[Any]:
 
 def test_making_the_files_twice_gives_the_same_bytes() -> None:
     again = {path: make() for path, make in shelf().items() if not path.endswith(".pdf")}
-    assert again == {path: data for path, data in MEDIA.items() if not path.endswith(".pdf")}
+    assert again == {path: medium(path) for path in MEDIA if not path.endswith(".pdf")}
 
 
 @pytest.mark.parametrize("path", [p for p in MEDIA if p.endswith(".epub") and p != BROKEN])
 def test_another_reader_opens_every_epub(path: str, tmp_path: Path) -> None:
     file = tmp_path / "a.epub"
-    file.write_bytes(MEDIA[path])
+    file.write_bytes(medium(path))
     book = epub.read_epub(file, {"ignore_ncx": True})
     assert Path(path).stem == book.get_metadata("DC", "title")[0][0]
     assert len(book.spine) == len(book.toc) > 0
 
 
 def test_another_reader_opens_the_audiobook() -> None:
-    movie: Any = MP4(io.BytesIO(MEDIA[AUDIOBOOK]))  # type: ignore[no-untyped-call]
+    movie: Any = MP4(io.BytesIO(medium(AUDIOBOOK)))  # type: ignore[no-untyped-call]
     assert movie.info.codec == "mp4a.40.2"
     assert movie.info.length == pytest.approx(600, abs=0.1)
     assert movie.tags["\xa9nam"] == ["The Time Machine"]
@@ -88,7 +94,7 @@ def test_another_reader_opens_the_audiobook() -> None:
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="there is no ffprobe")
 def test_ffprobe_finds_no_fault_with_the_audiobook(tmp_path: Path) -> None:
     file = tmp_path / "a.m4b"
-    file.write_bytes(MEDIA[AUDIOBOOK])
+    file.write_bytes(medium(AUDIOBOOK))
     command = ["ffprobe", "-v", "error", "-of", "json", "-show_chapters", "-show_streams", str(file)]
     found = subprocess.run(command, capture_output=True, check=True)
     assert found.stderr == b""
@@ -99,7 +105,7 @@ def test_ffprobe_finds_no_fault_with_the_audiobook(tmp_path: Path) -> None:
 
 def test_the_broken_file_is_broken() -> None:
     with pytest.raises(zipfile.BadZipFile):
-        zipfile.ZipFile(io.BytesIO(MEDIA[BROKEN]))
+        zipfile.ZipFile(io.BytesIO(medium(BROKEN)))
 
 
 # --- the library ------------------------------------------------------------------------------
@@ -156,12 +162,12 @@ def test_a_second_run_changes_nothing(demo: Path) -> None:
     assert {p for p in before if before[p] != after.get(p)} <= touched_by_sqlite
 
 
-def test_a_second_run_puts_back_a_file_that_is_gone(tmp_path: Path) -> None:
-    demo = DemoFolder(str(tmp_path / "demo"))
-    assert demo.complete() == len(MEDIA)
-    Path(demo.books, AUDIOBOOK).unlink()
-    assert demo.complete() == 1
-    assert Path(demo.books, AUDIOBOOK).read_bytes() == MEDIA[AUDIOBOOK]
+def test_a_second_run_puts_back_a_file_that_is_gone(demo: Path) -> None:
+    folder = DemoFolder(str(demo))
+    assert folder.complete() == 0
+    Path(folder.books, AUDIOBOOK).unlink()
+    assert folder.complete() == 1
+    assert Path(folder.books, AUDIOBOOK).read_bytes() == medium(AUDIOBOOK)
 
 
 def test_the_answer_is_json_when_asked_for(tmp_path: Path) -> None:
@@ -182,7 +188,7 @@ def test_removing_leaves_nothing_behind(demo: Path) -> None:
 
 def test_an_empty_folder_that_was_there_stays(tmp_path: Path) -> None:
     folder = DemoFolder(str(tmp_path))
-    folder.complete()
+    assert folder.complete() == len(MEDIA)
     folder.remove()
     assert list(tmp_path.iterdir()) == []
 
@@ -227,11 +233,11 @@ def test_an_edited_sidecar_of_the_sample_goes(demo: Path) -> None:
 
 def test_a_link_is_not_followed(demo: Path, tmp_path: Path) -> None:
     precious = tmp_path / "precious.m4b"
-    precious.write_bytes(MEDIA[AUDIOBOOK])
+    precious.write_bytes(medium(AUDIOBOOK))
     (demo / "books" / AUDIOBOOK).unlink()
     (demo / "books" / AUDIOBOOK).symlink_to(precious)
     call(demo, "--remove")
-    assert precious.read_bytes() == MEDIA[AUDIOBOOK]
+    assert precious.read_bytes() == medium(AUDIOBOOK)
 
 
 def test_a_folder_that_became_a_link_stops_everything(demo: Path, tmp_path: Path) -> None:
@@ -293,10 +299,10 @@ def test_what_is_no_sample_library_is_not_removed(tmp_path: Path) -> None:
 # --- the server -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def server(demo: Path) -> Iterator[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def server(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """What `demo --json` says of the server that it started."""
-    with serving_demo(demo) as told:
+    with serving_demo(shutil.copytree(made, tmp_path_factory.mktemp("served") / "demo")) as told:
         yield told
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,14 @@ LEAVES = ("errors", "sources", "fields", "model", "normalize", "values")
 IO = {"os", "io", "shutil", "pathlib", "sqlite3", "socket", "subprocess", "tempfile", "urllib"}
 IO_FREE = ("decide", "comparison", "model", "fields", "sources", "errors", "normalize", "values")
 
-MODULES = {
-    path.relative_to(PACKAGE).with_suffix("").as_posix(): ast.parse(path.read_text())
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
+MODULES = tuple(
+    path.relative_to(PACKAGE).with_suffix("").as_posix() for path in sorted(PACKAGE.rglob("*.py"))
+)
+
+
+@cache
+def nodes(module: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())))
 
 
 def part(module: str) -> str:
@@ -29,7 +34,7 @@ def part(module: str) -> str:
 def imports(module: str) -> Iterator[str]:
     """Yield what a module imports when it is loaded, ours as `datasette_shisho_resync.part...`."""
     folder = [NAME, *module.split("/")[:-1]]
-    for node in ast.walk(MODULES[module]):
+    for node in nodes(module):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -120,18 +125,14 @@ def test_the_service_of_one_row_knows_no_bulk_work_no_process_and_no_answer(modu
 @pytest.mark.parametrize("module", modules(*IO_FREE))
 def test_what_decides_does_no_input_or_output(module: str) -> None:
     assert not foreign(module) & IO
-    calls = {
-        n.func.id
-        for n in ast.walk(MODULES[module])
-        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
-    }
+    calls = {n.func.id for n in nodes(module) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     assert not calls & {"open", "print", "input"}
 
 
 @pytest.mark.parametrize("module", modules("candidates"))
 def test_candidates_open_nothing(module: str) -> None:
     assert not foreign(module) & (IO - {"os"})
-    names = {ast.unparse(n) for n in ast.walk(MODULES[module]) if isinstance(n, ast.Attribute)}
+    names = {ast.unparse(n) for n in nodes(module) if isinstance(n, ast.Attribute)}
     assert {name for name in names if name.startswith("os.")} <= {
         "os.path",
         "os.path.basename",
@@ -151,7 +152,7 @@ def statements(module: str) -> list[str]:
     """Return the SQL that a module runs, an expression where it is not a text."""
     calls = [
         node
-        for node in ast.walk(MODULES[module])
+        for node in nodes(module)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in RUN_SQL
     ]
     firsts = [call.args[0] for call in calls if call.args]
@@ -166,9 +167,9 @@ def test_only_the_store_speaks_sql(module: str) -> None:
     assert [s for s in statements(module) if not s.startswith(HARMLESS)] == []
 
 
-@pytest.mark.parametrize("module", list(MODULES))
+@pytest.mark.parametrize("module", MODULES)
 def test_errors_are_ours_and_nothing_is_printed(module: str) -> None:
     if part(module) == "cli":
         return
-    calls = [n.func for n in ast.walk(MODULES[module]) if isinstance(n, ast.Call)]
+    calls = [n.func for n in nodes(module) if isinstance(n, ast.Call)]
     assert not [c for c in calls if isinstance(c, ast.Name) and c.id == "print"]

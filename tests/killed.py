@@ -22,6 +22,7 @@ from typing import Any
 
 from reader import Reader
 
+import datasette_shisho_resync.parsers.epub  # noqa: F401  each child would import it anew
 from datasette_shisho_resync.errors import ResyncError
 from datasette_shisho_resync.files import write
 from datasette_shisho_resync.library_scan import ScanOptions, scan_library

@@ -186,19 +186,13 @@ def test_what_is_killed_at_any_step_is_as_before_or_as_after_and_finished_by_the
     steps = do()["steps"]
     after = State.of(book)
     assert after.leftovers == []
-    committed = [before.rows]
-    for step in after_commits(steps):
-        do(step)
-        committed.append(State.of(book).rows)
-    assert committed[-1] == after.rows
-
     tried = steps_to_try(steps, pytestconfig.getoption("every_kill_point"))
+    states = {}
     print(f"{prepare.__name__}: killed before {len(tried)} of {len(steps)} steps")
     for step in tried:
         where = f"killed before step {step}: {steps[step]}"
         assert do(step)["killed"], where
-        found = State.of(book)
-        assert found.rows in committed, where
+        found = states[step] = State.of(book)
         assert found.media == before.media, where
         for name, data in found.companions.items():
             assert data in (before.companions.get(name), after.companions.get(name)), f"{where}: {name}"
@@ -210,3 +204,7 @@ def test_what_is_killed_at_any_step_is_as_before_or_as_after_and_finished_by_the
         assert not wrong, f"{where}: {wrong}"
         assert finished == after, where
         assert book.rows("resync_pending") == [], where
+    committed = [before.rows, *(states[step].rows for step in after_commits(steps))]
+    assert committed[-1] == after.rows
+    for step, found in states.items():
+        assert found.rows in committed, f"killed before step {step}: {steps[step]}"

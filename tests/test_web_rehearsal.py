@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,34 @@ def own_pool(client: Client, workers: int = 1, limits: Limits | None = None) -> 
             yield pool
         finally:
             state._pool = lent
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Book 2, of which a read takes until it may go on."""
+
+    reads: Path
+
+    async def is_being_read(self) -> None:
+        for _ in range(2_000):
+            if self.reads.exists():
+                return
+            await asyncio.sleep(0.01)
+        raise TimeoutError
+
+    def go_on(self) -> None:
+        self.reads.with_suffix(".seen").touch()
+
+    def hold_up(self) -> None:
+        self.reads.with_suffix(".seen").unlink()
+        self.reads.unlink()
+
+
+@pytest.fixture
+def slow(book: Library) -> Slow:
+    made = Slow(book.folder / "reads")
+    book.add_file(book.add_book("Slow"), "a.awaited", os.fsencode(made.reads))
+    return made
 
 
 @contextmanager
@@ -200,7 +228,7 @@ async def test_a_large_body_is_not_sent_to_a_worker_that_may_have_stopped(client
         await visited(client)
         (pid,) = pool.pids
         os.kill(pid, signal.SIGSTOP)
-        going_on = threading.Timer(2, os.kill, (pid, signal.SIGCONT))
+        going_on = threading.Timer(1.5, os.kill, (pid, signal.SIGCONT))
         going_on.start()
         asked = asyncio.ensure_future(client.resync(plan="x" * 500_000))
         began = time.monotonic()
@@ -379,19 +407,19 @@ async def test_what_was_read_before_an_undo_is_read_again(client: Client, book: 
 
 
 async def test_what_was_read_is_not_read_again_because_another_row_was_written(
-    client: Client, book: Library, tmp_path: Path
+    client: Client, book: Library, slow: Slow
 ) -> None:
-    book.add_file(book.add_book("Slow"), "a.counted", os.fsencode(tmp_path / "count"))
     await visited(client)
     with own_pool(client, 2):
         await visited(client)
         asked = asyncio.ensure_future(client.resync(pk=2))
-        await asyncio.sleep(0.3)
+        await slow.is_being_read()
         book.rewrite(1, epub("Another"))
         assert (await client.resync()).json()["changed"] is True
         assert not asked.done()
+        slow.go_on()
         assert (await asked).json()["changed"] is True
-    assert (tmp_path / "count").read_bytes() == b"."
+    assert slow.reads.read_bytes() == b"."
 
 
 async def test_rows_of_which_too_many_were_written_to_know_them_count_as_written() -> None:
@@ -463,30 +491,34 @@ async def test_a_database_that_lets_nobody_read_is_busy(client: Client, book: Li
     assert (await client.resync()).status_code == 200
 
 
-async def test_reading_a_file_holds_up_nobody_who_writes(client: Client, book: Library) -> None:
+async def test_reading_a_file_holds_up_nobody_who_writes(client: Client, book: Library, slow: Slow) -> None:
     book.conn.execute("pragma journal_mode = delete")
-    book.add_file(book.add_book("Slow"), "a.sleeping", b"1")
     await visited(client)
     with own_pool(client):
         await visited(client)
         asked = asyncio.ensure_future(client.resync(pk=2))
-        await asyncio.sleep(0.3)
+        await slow.is_being_read()
         book.conn.execute("pragma busy_timeout = 0")
         book.edit("books", 1, subtitle="Written meanwhile")
         assert not asked.done()
+        slow.go_on()
         assert (await asked).json()["changed"] is True
 
 
-async def test_what_changed_while_a_file_was_read_is_answered(client: Client, book: Library) -> None:
-    book.add_file(book.add_book("Slow"), "a.sleeping", b"1")
+async def test_what_changed_while_a_file_was_read_is_answered(
+    client: Client, book: Library, slow: Slow
+) -> None:
     await visited(client)
     with own_pool(client):
+        slow.go_on()
         await visited(client, pk=2)
         await visited(client, pk=2)
+        slow.hold_up()
         asked = asyncio.ensure_future(client.resync(pk=2, mode="refresh"))
-        await asyncio.sleep(0.3)
+        await slow.is_being_read()
         book.edit("books", 2, subtitle="Written meanwhile")
         assert not asked.done()
+        slow.go_on()
         answer = (await asked).json()
     assert (answer["changed"], answer["rows"][0]["subtitle"]) == (False, "Written meanwhile")
 

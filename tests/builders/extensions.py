@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 from datasette_shisho_resync.model import CoverImage, Limits, ParsedFile
@@ -30,12 +31,14 @@ def parse_sleeping(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
     return ParsedFile("file_metadata", title="awake")
 
 
-def parse_counted(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
-    """Take a second, and add a byte to the file that this one names."""
-    with open(file.read(), "ab") as count:
+def parse_awaited(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
+    """Add a byte to the file that this one names, and wait until somebody lets go on who has seen it."""
+    reads = Path(os.fsdecode(file.read()))
+    with reads.open("ab") as count:
         count.write(b".")
-    time.sleep(1)
-    return ParsedFile("file_metadata", title="counted")
+    while not reads.with_suffix(".seen").exists():
+        time.sleep(0.005)
+    return ParsedFile("file_metadata", title="awaited")
 
 
 def parse_greedy(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
@@ -140,7 +143,7 @@ EXTENSIONS = Extensions(
         "text": parse_text,
         "printing": parse_printing,
         "sleeping": parse_sleeping,
-        "counted": parse_counted,
+        "awaited": parse_awaited,
         "greedy": parse_greedy,
         "hoarding": parse_hoarding,
         "exiting": parse_exiting,

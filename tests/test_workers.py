@@ -38,7 +38,15 @@ def pool() -> Iterator[WorkerPool]:
 
 
 @pytest.fixture
+def fresh() -> Iterator[WorkerPool]:
+    """A pool of one process, which has not begun."""
+    with WorkerPool(1, Limits(), EXTENSIONS) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
 def single() -> Iterator[WorkerPool]:
+    """A pool of one process, which other tests have used or ended."""
     with WorkerPool(1, Limits(), EXTENSIONS) as pool:
         yield pool
 
@@ -86,8 +94,8 @@ def test_processes_are_kept(single: WorkerPool, tmp_path: Path) -> None:
     assert len({title(single.read(request)) for _ in range(5)}) == 1
 
 
-def test_a_worker_imports_neither_datasette_nor_a_pool(single: WorkerPool, tmp_path: Path) -> None:
-    parsed = single.read(asked(tmp_path, "a.modules")).parsed
+def test_a_worker_imports_neither_datasette_nor_a_pool(fresh: WorkerPool, tmp_path: Path) -> None:
+    parsed = fresh.read(asked(tmp_path, "a.modules")).parsed
     assert parsed is not None
     loaded = set(parsed.tags)
     assert "datasette_shisho_resync.reading" in loaded
@@ -257,14 +265,14 @@ def test_many_threads_share_few_workers(pool: WorkerPool, tmp_path: Path) -> Non
     assert len(pool.pids) <= 2
 
 
-def test_a_worker_outlives_the_thread_that_started_it(single: WorkerPool, tmp_path: Path) -> None:
+def test_a_worker_outlives_the_thread_that_started_it(fresh: WorkerPool, tmp_path: Path) -> None:
     request = asked(tmp_path, "a.pid")
     found: list[str | None] = []
-    thread = threading.Thread(target=lambda: found.append(title(single.read(request))))
+    thread = threading.Thread(target=lambda: found.append(title(fresh.read(request))))
     thread.start()
     thread.join()
     time.sleep(0.05)
-    assert title(single.read(request)) == found[0]
+    assert title(fresh.read(request)) == found[0]
 
 
 def test_an_event_loop_can_wait_for_a_file(pool: WorkerPool, tmp_path: Path) -> None:
@@ -442,9 +450,9 @@ def test_a_task_reads_within_the_limits_of_a_file(single: WorkerPool, tmp_path: 
 
 
 @pytest.mark.parametrize("how", ["raises", "unpicklable", "not loadable", "huge"])
-def test_a_task_that_fails_returns_nothing(single: WorkerPool, how: str) -> None:
-    assert single.begin(Broken(how, DEFAULTS)).result(20) is None
-    assert single.begin(Broken(how, DEFAULTS)).result(20) is None  # by a process that is there
+def test_a_task_that_fails_returns_nothing(fresh: WorkerPool, how: str) -> None:
+    assert fresh.begin(Broken(how, DEFAULTS)).result(20) is None
+    assert fresh.begin(Broken(how, DEFAULTS)).result(20) is None  # by a process that is there
 
 
 @pytest.mark.parametrize(
@@ -456,21 +464,21 @@ def test_a_task_that_fails_returns_nothing(single: WorkerPool, how: str) -> None
     ],
 )
 def test_a_task_that_ends_its_process_says_so(
-    single: WorkerPool, tmp_path: Path, how: str, reason: str
+    fresh: WorkerPool, tmp_path: Path, how: str, reason: str
 ) -> None:
     for _ in range(2):
         with pytest.raises(WorkerError) as caught:
-            single.begin(Broken(how, IMPATIENT)).result(20)
+            fresh.begin(Broken(how, IMPATIENT)).result(20)
         assert str(caught.value) == reason
-        assert title(single.read(asked(tmp_path, "b.text", "still here"))) == "still here"
+        assert title(fresh.read(asked(tmp_path, "b.text", "still here"))) == "still here"
 
 
-def test_a_task_of_a_closed_pool_is_refused(single: WorkerPool, tmp_path: Path) -> None:
-    single.read(asked(tmp_path, "first.text"))
-    begun, waiting = single.begin(Broken("sleeps", DEFAULTS)), single.begin(Broken("sleeps", DEFAULTS))
-    single.close()
+def test_a_task_of_a_closed_pool_is_refused(fresh: WorkerPool, tmp_path: Path) -> None:
+    fresh.read(asked(tmp_path, "first.text"))
+    begun, waiting = fresh.begin(Broken("sleeps", DEFAULTS)), fresh.begin(Broken("sleeps", DEFAULTS))
+    fresh.close()
     for future in (begun, waiting):
         with pytest.raises((ResyncError, CancelledError)):
             future.result(20)
     with pytest.raises(ResyncError):
-        single.begin(Broken("raises", DEFAULTS))
+        fresh.begin(Broken("raises", DEFAULTS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -24,3 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-kill-point", action="store_true", help="kill at every step of a run, not at a sample of them"
     )
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # thousands of tests, which would be gone through in each collection of garbage

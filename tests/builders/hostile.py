@@ -38,7 +38,22 @@ def entity_bomb() -> str:
 
 
 def entries_without_end() -> bytes:
-    return zipped({str(number): b"" for number in range(120_000)}, compression=zipfile.ZIP_STORED)
+    """An archive of as many empty files as there is room for, which `zipfile` would be long at."""
+    count, one = 120_000, zipped({"000000": b""}, compression=zipfile.ZIP_STORED)
+    at, end = one.find(b"PK\1\2"), one.find(b"PK\5\6")
+    entry, record = one[: at - 6], one[at : end - 10]  # without their names, and the place of the entry
+    names = [b"%06d" % number for number in range(count)]
+    entries = b"".join(entry + name for name in names)
+    records = b"".join(record + struct.pack("<L", at * n) + name for n, name in enumerate(names))
+    return b"".join(
+        (
+            entries,
+            records,
+            struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, len(records), len(entries)),
+            struct.pack("<4sLQL", b"PK\6\7", 0, len(entries) + len(records), 1),
+            struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, len(records), len(entries), 0),
+        )
+    )
 
 
 def overlapping_entries() -> bytes:

@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 from builders.extensions import EXTENSIONS
+from datasette import hookimpl
 from datasette.database import Database
+from datasette.plugins import pm
 from library import Library, epub
 from web import EDITOR, ROOT, Client, served
 
@@ -480,6 +482,23 @@ async def test_missing_files_and_unknown_rows_are_found_out_as_usual(client: Cli
     assert (await client.resync()).json()["book_deleted"] is True
 
 
+class Impatient:
+    """A plugin that lets Datasette wait less for a database than the five seconds of Python."""
+
+    @hookimpl  # type: ignore[untyped-decorator]
+    def prepare_connection(self, conn: sqlite3.Connection) -> None:
+        conn.execute("pragma busy_timeout = 200")
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    plugin = Impatient()
+    pm.register(plugin)
+    yield
+    pm.unregister(plugin)
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_database_that_lets_nobody_read_is_busy(client: Client, book: Library) -> None:
     book.conn.execute("pragma journal_mode = delete")
     await visited(client)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -73,6 +73,11 @@ class Plain(Datasette):
         self._jinja_env.bytecode_cache = _COMPILED
         if self._internal_database.is_temp_disk:
             Path(self._internal_database.path).write_bytes(_internal_database())
+
+    def _prepare_connection(self, conn: sqlite3.Connection, database: str) -> None:
+        with suppress(sqlite3.Error):  # of a file that is no database, or that somebody else has to himself
+            conn.execute("pragma synchronous = off")  # no test cuts the power
+        super()._prepare_connection(conn, database)
 
 
 class Served(Plain):

@@ -168,6 +168,40 @@ def test_what_other_tables_hang_on_a_book_goes_with_it_or_lets_go(gone: Library)
     assert (gone.rows("notes"), gone.rows("loans")) == ([], [{"id": 4, "book": None}])
 
 
+@pytest.fixture
+def pointing(gone: Library) -> Library:
+    """`gone`, in a database whose books name their first file, as some Shisho versions have it."""
+    gone.conn.execute(
+        "alter table books add column primary_file_id integer references files (id) on delete set null"
+    )
+    gone.conn.execute("update books set primary_file_id = 1 where id = 1")
+    gone.reopen()
+    return gone
+
+
+def test_a_book_that_loses_only_its_reference_to_a_file_is_not_removed(pointing: Library) -> None:
+    pointing.add_file(1, "b.epub", epub("Second"))
+    run = pointing.scan()
+    assert (run.deleted, run.book_deleted) == (False, False)
+    assert [(c.table, c.pk) for c in run.plan.removals] == [("files", 1)]
+    assert [(c.table, c.pk, c.field) for c in run.plan.let_go] == [("books", 1, "primary_file_id")]
+    assert pointing.rows("resync_runs", f"id = {run.run_id}")[0]["removed"] == 1
+    assert pointing.rows("books_fts", "book_id = 1")[0]["filenames"].endswith("b.epub")
+    assert pointing.book()["primary_file_id"] is None
+    pointing.undo(run.run_id)
+    assert pointing.book()["primary_file_id"] == 1
+    assert pointing.rows("files", "id = 1")
+
+
+def test_a_book_that_goes_lets_go_of_nothing_before(pointing: Library) -> None:
+    before = pointing.content()
+    run = pointing.scan()
+    assert run.book_deleted
+    assert run.plan.let_go == ()
+    pointing.undo(run.run_id)
+    assert pointing.content() == before
+
+
 @pytest.mark.parametrize("foreign_keys", ["on", "off"])
 def test_a_removal_leaves_and_restores_the_same_with_foreign_keys_on_or_off(
     gone: Library, foreign_keys: str

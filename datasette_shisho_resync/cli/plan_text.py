@@ -29,6 +29,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     """Yield a plan as lines of text."""
     yield from _change_lines(plan.changes)
     yield from _removal_lines(plan.removals)
+    yield from _let_go_lines(plan.let_go)
     yield from _kept_lines(plan.kept)
     yield from _file_lines(plan.files)
 
@@ -90,6 +91,12 @@ def _removal_lines(removals: Sequence[Change]) -> Iterator[str]:
     if counts:
         hanging = ", ".join(f"{count} of {name}" for name, count in sorted(counts.items()))
         yield f"and with them rows: {hanging}"
+
+
+def _let_go_lines(let_go: Sequence[Change]) -> Iterator[str]:
+    """Count the references that become empty, in rows that stay."""
+    for (table_name, column), count in sorted(Counter((c.table, c.field) for c in let_go).items()):
+        yield f"and empties {column} in {counted(count, 'row')} of {table_name}"
 
 
 def _kept_lines(kept: Iterable[Change]) -> Iterator[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ..decide import ROW
 from ..json_output import job_undone_to_json, undone_to_json
-from ..model import TABLES
+from ..model import ROW, TABLES
 from ..resync import By, Undone
 from ..store.history import Entry
 from ..value_text import counted, row_name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .decisions import ROLE as ROLE
-from .decisions import ROW as ROW
 from .decisions import Candidate as Candidate
 from .decisions import Decision as Decision
 from .decisions import Record as Record

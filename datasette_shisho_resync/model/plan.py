@@ -10,6 +10,8 @@ from .metadata import Mode, Reason, Value
 from .portable import portable
 from .reading import FileStat, FileStatus
 
+ROW = "row"  # the field name of a change that removes a whole row
+
 
 @dataclass(frozen=True, slots=True)
 class RowImage:
@@ -24,7 +26,8 @@ class RowImage:
 @portable
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field's old and new value with their sources. A removed row is the field `row`, in `old`."""
+    """One field's old and new value with their sources. A removed row is the field `row`, in `old`; a row
+    that stays and loses its reference to a removed one has the reference's column as its field."""
 
     table: str
     pk: int
@@ -66,7 +69,13 @@ class Plan:
 
     @property
     def removals(self) -> tuple[Change, ...]:
-        return tuple(c for c in self.changes if c.reason is Reason.REMOVED)
+        """The rows that go."""
+        return tuple(c for c in self.changes if c.reason is Reason.REMOVED and c.field == ROW)
+
+    @property
+    def let_go(self) -> tuple[Change, ...]:
+        """The references to rows that go, in rows that stay."""
+        return tuple(c for c in self.changes if c.reason is Reason.REMOVED and c.field != ROW)
 
     def removes(self, target: Target) -> bool:
         return any((c.table, c.pk) == (target.table, target.pk) for c in self.removals)

@@ -125,7 +125,7 @@ def _write(
     started_at: str,
 ) -> Applied:
     plan, brief = planned.plan, gathered.brief
-    removed = {(d.table, d.pk) for d in planned.doomed}
+    removed = {(d.table, d.pk) for d in planned.doomed if d.column is None}
     remaining = tuple(f for f in _files_read(gathered) if ("files", f.id) not in removed)
     book = brief.book if brief.book and ("books", brief.book.id) not in removed else None
     changed = {(c.table, c.pk, c.field) for c in plan.changes}
@@ -182,7 +182,7 @@ def _write_rows(
     entities = EntityRows.of(conn, schema, brief.library_id, timestamp, snapshot.identities)
     writing = Writing(conn, schema, entities, timestamp, cover_names, WaitingRows(conn))
     series_before = _series_ids(conn, schema, brief)
-    if brief.book is not None and any(d.table == "books" for d in planned.doomed):
+    if brief.book is not None and any(d.table == "books" and d.column is None for d in planned.doomed):
         unindex_book(conn, schema, brief.book.id)
     entries = apply_changes(writing, snapshot, planned.plan.changes)
     entries += apply_removals(conn, planned.doomed)
@@ -266,7 +266,7 @@ def _record(
         failed=failed,
     )
     removed = sum(c.table in TABLES for c in plan.removals)
-    changed = len(plan.changes) - len(plan.removals)
+    changed = sum(c.reason is not Reason.REMOVED for c in plan.changes)
     return record_run(conn, header, entries, changed=changed, removed=removed)
 
 

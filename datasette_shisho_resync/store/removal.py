@@ -103,7 +103,8 @@ def doomed_rows(conn: sqlite3.Connection, roots: Sequence[tuple[str, int]]) -> t
         image = row_image(conn, table, pk)
         if image is not None:
             ordered.extend(_with_children(conn, known, DoomedRow(table, pk, image), seen))
-    return tuple(ordered)
+    going = {(row.table, row.pk) for row in ordered if row.column is None}
+    return tuple(row for row in ordered if row.column is None or (row.table, row.pk) not in going)
 
 
 def _with_children(

@@ -5,16 +5,17 @@ Templates escape everything; nothing here makes HTML.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from ..decide import ROLE, ROW, Decision, as_change, effective_source
+from ..decide import ROLE, Decision, as_change, effective_source
 from ..fields import BY_NAME
 from ..files import shown
 from ..json_output import sendable
-from ..model import Brief, Change, CoverImage, Mode, Plan, RowImage, Target
+from ..model import ROW, Brief, Change, CoverImage, Mode, Plan, RowImage, Target
 from ..sources import MANUAL
 from ..store.history import Entry, Run
 from ..value_text import row_name
@@ -82,6 +83,7 @@ def confirm_page(
         "is_whole": bool(plan.removals) or any(c.field == ROLE for c in plan.changes),
         "promoted": [row_name(c.table, c.pk) for c in plan.changes if c.field == ROLE],
         "removals": removal_groups(plan.removals, names, visible),
+        "let_go": Counter((c.table, c.field) for c in plan.let_go),
         "kept": kept,
         "files": _files(told),
         "warnings": [sendable(w) for w in told.warnings],

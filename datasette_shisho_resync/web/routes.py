@@ -139,7 +139,7 @@ async def _show_plan(call: Call) -> Response:
     async with _without_paths(call, place):
         outcome = await place.library.preview(wish.ask(place.target), place.brief)
     if call.is_json:
-        visible = await place.visible(call.actor, tables_of(outcome.plan.removals))
+        visible = await place.visible(call.actor, tables_of(outcome.plan.changes))
         return call.answer(without_values(outcome_to_json(outcome), place.target, visible))
     return await _confirm(call, place, wish, outcome.plan)
 
@@ -147,7 +147,7 @@ async def _show_plan(call: Call) -> Response:
 async def _confirm(
     call: Call, place: Place, wish: Wish, plan: Plan, *, notice: str | None = None, status: int = 200
 ) -> Response:
-    visible = await place.visible(call.actor, tables_of(plan.removals))
+    visible = await place.visible(call.actor, tables_of(plan.changes))
     names = await names_of(place.library, plan.removals)
     context = confirm_page(place.library, place.brief, wish, plan, visible, names, notice)
     return await call.page("shisho_resync_confirm.html", context, status)
@@ -175,7 +175,7 @@ async def _post_json(call: Call) -> Response:
     except StalePlan as error:
         answer = error_to_json(error)
         if isinstance(error.plan, Plan):
-            visible = await place.visible(call.actor, tables_of(error.plan.removals))
+            visible = await place.visible(call.actor, tables_of(error.plan.changes))
             answer["plan"] = without_values(answer["plan"], place.target, visible)
         return call.answer(answer, error.status)
     except FileError as error:
@@ -184,7 +184,7 @@ async def _post_json(call: Call) -> Response:
         await asked
     if call.request.args.get("_message") and outcome.deleted:
         call.flash(resync_message(outcome))
-    hung = tables_of(outcome.plan.removals)
+    hung = tables_of(outcome.plan.changes)
     visible = await (place.visible(call.actor, hung) if hung else asked)
     if visible.issuperset({*TABLES, *hung}):
         return call.encoded_answer(encoded_outcome(outcome))

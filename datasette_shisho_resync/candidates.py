@@ -292,7 +292,8 @@ def _cover_layers(
     beside = reading.image
     if circumstances.mode is Mode.SCAN:
         if stored.value is None and beside is not None:
-            embedded = None
+            was_renamed = is_embedded(stored.source) and embedded == beside  # together with its file
+            embedded, beside = (embedded, None) if was_renamed else (None, beside)
         elif stored.value is not None:
             beside = None
             if circumstances.unchanged or not is_embedded(stored.source):

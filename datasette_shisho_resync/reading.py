@@ -94,7 +94,8 @@ def _with_companions(
     warnings: list[str] = []
     load_page = parsed.load_page
     image, image_name = _image_beside(folder, request, warnings.append)
-    is_kept = image is not None and request.cover_if_changed and is_unchanged(stat, request.known)
+    is_known = image is not None and image_name == request.image_name
+    is_kept = is_known and request.cover_if_changed and is_unchanged(stat, request.known)
     if request.with_cover and not is_kept:
         parsed = _with_cover(parsed, request, warnings.append)
     else:

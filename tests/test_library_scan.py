@@ -512,6 +512,20 @@ def test_covers_and_sidecars_are_written_and_an_image_that_is_there_is_taken(lib
     assert names == {"dune.epub.cover.jpg": "epub_metadata", "emma.epub.cover.png": "existing_cover"}
 
 
+def test_a_cover_that_was_renamed_with_its_file_still_comes_from_it(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune", cover=jpeg(20, 30)))
+    put(library, "Emma/emma.epub", epub("Emma"))
+    scan(library)
+    for path in [*(library.root / "Dune").glob("dune.epub*")]:
+        path.rename(path.with_name(path.name.replace("dune", "Arrakis")))
+    assert scan(library).moved == 1
+    row = library.rows("files", "cover_source is not null")[0]
+    assert (row["cover_image_filename"], row["cover_source"]) == ("Arrakis.epub.cover.jpg", "epub_metadata")
+    put(library, "Dune/Arrakis.epub", epub("Dune", cover=jpeg(50, 60)))
+    scan(library)
+    assert (library.root / "Dune/Arrakis.epub.cover.jpg").read_bytes() == jpeg(50, 60)
+
+
 def test_a_sidecar_of_a_former_library_outranks_the_file(library: Library) -> None:
     put(library, "Dune/Dune.metadata.json", b'{"version": 1, "title": "From the sidecar"}')
     put(library, "Dune/dune.epub", epub("Dune"))

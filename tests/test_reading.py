@@ -197,19 +197,26 @@ def test_the_embedded_cover_is_loaded_while_the_file_is_open(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("has_image", "is_known", "if_changed", "is_wanted", "is_loaded"),
+    ("has_image", "is_known", "if_changed", "is_wanted", "name", "is_loaded"),
     [
-        (True, True, True, True, False),
-        (False, True, True, True, True),
-        (True, False, True, True, True),
-        (True, True, False, True, True),
-        (False, False, False, False, False),
+        (True, True, True, True, "a.covered.cover.png", False),
+        (True, True, True, True, "renamed.covered.cover.png", True),
+        (False, True, True, True, "a.covered.cover.png", True),
+        (True, False, True, True, "a.covered.cover.png", True),
+        (True, True, False, True, "a.covered.cover.png", True),
+        (False, False, False, False, None, False),
     ],
 )
 def test_an_unchanged_file_keeps_the_cover_beside_it(
-    tmp_path: Path, has_image: bool, is_known: bool, if_changed: bool, is_wanted: bool, is_loaded: bool
+    tmp_path: Path,
+    has_image: bool,
+    is_known: bool,
+    if_changed: bool,
+    is_wanted: bool,
+    name: str | None,
+    is_loaded: bool,
 ) -> None:
-    request = request_for(tmp_path / "a.covered", "5")
+    request = replace(request_for(tmp_path / "a.covered", "5"), image_name=name)
     if has_image:
         (tmp_path / "a.covered.cover.png").write_bytes(png())
     status = os.stat(request.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -474,6 +475,18 @@ async def test_odd_names_and_base_urls(book: Library, tmp_path: Any) -> None:
     assert (page.status_code, f'action="{url}"' in page.text) == (200, True)
     done = await ds.client.post(url, actor=ROOT, data={"mode": "scan"})
     assert (done.status_code, done.headers["location"]) == (303, str(ds.urls.row("my.lib~x y", "books", "1")))
+
+
+async def test_style_and_script_are_found_under_a_base_url(book: Library) -> None:
+    ds = Datasette([book.path], settings={"base_url": "/prefix/"})
+    ds.root_enabled = True
+    page = (await ds.client.get("/library/books/1", actor=ROOT)).text
+    addresses = re.findall(r'(?:href|src)="([^"]*/shisho_resync[.][^"]*)"', page)
+    assert len(addresses) == 2
+    assert [(await ds.client.get(address.removeprefix("/prefix"))).status_code for address in addresses] == [
+        200,
+        200,
+    ]
 
 
 # --- files after the commit, and what is left of them ------------------------------------------------

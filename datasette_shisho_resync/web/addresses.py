@@ -25,5 +25,6 @@ def cover_url(library: WebLibrary, file_id: int, version: object) -> str:
 def static_url(datasette: Datasette, state: WebState, name: str) -> str:
     """Return a file's address; Datasette would look for the file and read it again for every page."""
     if name not in state.addresses:
-        state.addresses[name] = str(datasette.static(name, plugin=_PACKAGE))
+        # As it is: a plain string would get the base_url once more.
+        state.addresses[name] = datasette.static(name, plugin=_PACKAGE)
     return state.addresses[name]

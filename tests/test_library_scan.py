@@ -811,6 +811,23 @@ def test_a_part_added_later_joins_the_parts_before_it(library: Library) -> None:
     assert list(map(len, books(library).values())) == [3]
 
 
+@pytest.mark.parametrize("album", [None, "Dune"])
+def test_a_part_whose_title_only_counts_joins_a_book_that_is_called_otherwise(
+    library: Library, album: str | None
+) -> None:
+    def part(number: int) -> None:
+        put(library, f"Shelf/Dune {number:02}.m4b", numbered(number, **({"album": album} if album else {})))
+
+    part(1)
+    part(2)
+    scan(library)
+    if album:
+        library.edit("books", title="Called by hand", title_source="manual")
+    part(3)
+    scan(library)
+    assert list(map(len, books(library).values())) == [3]
+
+
 def folders(library: Library) -> list[str]:
     return [row["filepath"] for row in library.rows("library_paths")]
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..candidates import identity_of
 from ..files import PathMap
-from ..model import BookRow, folded
+from ..model import BookRow, ParsedFile, folded
+from ..sources import is_embedded
 from ..store.library import Neighbour
-from .grouping import album_parts, organized_path, part_keys, telling_title
+from .grouping import album_parts, organized_path, part_keys, sort_stem, telling_title
 from .importing import Importer
 from .new_book import NewBook, NewFile
 from .survey import ImportUnit, as_supplement
@@ -60,8 +61,7 @@ class BookFinder:
             for f in files
             if f.found.file_type == "m4b" and f.reading.parsed is not None
         }
-        titles = {n.file_name: telling_title(n.name, n.title) for n in known if n.file_type == "m4b"}
-        titles |= {name: telling_title(parsed.title, parsed.album) for name, parsed in sound.items()}
+        titles = _part_titles(known, sound)
         parts, tracks = part_keys(titles), album_parts(sound, _wholes(known))
         joined = {_key(n.title, n.author): n.book_path for n in reversed(known)}
         joined |= {_key(parts[n.file_name], None): n.book_path for n in known if n.file_name in parts}
@@ -80,6 +80,21 @@ class BookFinder:
         stems = [os.path.splitext(f.found.name)[0] for f in mains]
         path = self.path_map.stored(file.path)
         return any(file.name.startswith(stem) for stem in stems) and not self.importer.has_file(path)
+
+
+def _part_titles(known: Sequence[Neighbour], sound: Mapping[str, ParsedFile]) -> Mapping[str, str | None]:
+    """Return what the audiobook files of a folder say that they are part of, by file name.
+
+    What a known one says of its whole is its book's title, or nobody kept it: then it is what new files say
+    whose names differ from its own in a number alone.
+    """
+    titles = {name: telling_title(parsed.title, parsed.album) for name, parsed in sound.items()}
+    albums = {sort_stem(name): p.album for name, p in sound.items() if titles[name] != p.title}
+    for n in known:
+        if n.file_type == "m4b":
+            whole = n.title if is_embedded(n.title_source) else albums.get(sort_stem(n.file_name))
+            titles[n.file_name] = telling_title(n.name, whole)
+    return titles
 
 
 def _wholes(known: Sequence[Neighbour]) -> set[tuple[str, str]]:

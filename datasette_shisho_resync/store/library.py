@@ -203,14 +203,15 @@ def is_own_library(conn: sqlite3.Connection) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A main file that lies in a folder already, and its book; `title` and `author` are the book's, `name`
-    is the file's own."""
+    """A main file that lies in a folder already, and its book; `title`, its source and `author` are the
+    book's, `name` is the file's own."""
 
     file_name: str
     file_type: str
     name: str | None
     book_path: str
     title: str
+    title_source: str | None
     author: str | None
 
 
@@ -218,7 +219,7 @@ def neighbours(conn: sqlite3.Connection, library_id: int, folder: str) -> tuple[
     """Return the known main files of one folder, those below it left out."""
     rows = conn.execute(
         """
-        select files.filepath, files.file_type, files.name, books.filepath, books.title, (
+        select files.filepath, files.file_type, files.name, books.filepath, books.title, books.title_source, (
             select persons.name
             from authors
             join persons on persons.id = authors.person_id

@@ -13,6 +13,7 @@ import pytest
 from builders.cbz import build_cbz, comic_info_xml
 from builders.images import jpeg
 from builders.m4b import build_m4b
+from builders.pdf import build_pdf
 from library import BY, Library, epub
 
 from datasette_shisho_resync.demo.mp4 import item
@@ -510,6 +511,47 @@ def test_covers_and_sidecars_are_written_and_an_image_that_is_there_is_taken(lib
     assert (library.root / "Dune/dune.epub.metadata.json").exists()
     names = {f["cover_image_filename"]: f["cover_source"] for f in library.rows("files")}
     assert names == {"dune.epub.cover.jpg": "epub_metadata", "emma.epub.cover.png": "existing_cover"}
+
+
+def test_supplements_move_with_the_folder_of_their_book(library: Library) -> None:
+    put(library, "Dune/CD1/01.m4b", numbered(1))
+    put(library, "Dune/CD2/01.m4b", numbered(2, title="Chapter 2, Sand"))
+    put(library, "Dune/notes.pdf", build_pdf())
+    put(library, "Dune/art/map.txt", b"a map")
+    put(library, "Dune/gone.txt", b"text")
+    put(library, "Emma/emma.epub", epub("Emma"))
+    scan(library)
+    before = {row["id"]: row["filepath"] for row in library.rows("files")}
+    (library.root / "Dune/gone.txt").write_bytes(b"another text")
+    (library.root / "Dune").rename(library.root / "Arrakis")
+    report = scan(library)
+    after = {row["id"]: row["filepath"] for row in library.rows("files")}
+    stayed = {pk for pk, path in before.items() if path.endswith(("gone.txt", "emma.epub"))}
+    assert (report.moved, report.missing) == (4, 1)
+    assert {pk: after[pk] for pk in before} == {
+        pk: path if pk in stayed else path.replace("/Dune/", "/Arrakis/") for pk, path in before.items()
+    }
+    assert len(after) == len(before) + 1  # the text that has other bytes is another one
+    assert library.book(library.rows("files", "filepath like '%01.m4b'")[0]["book_id"])["filepath"] == str(
+        library.root / "Arrakis"
+    )
+    assert library.rows("books_fts", "filenames match 'arrakis'")
+    assert scan(library).job_id is None
+    for run in reversed(library.rows("resync_runs", "target_table = 'files'")):
+        library.undo(run["id"])
+    assert {row["id"]: row["filepath"] for row in library.rows("files") if row["id"] in before} == before
+
+
+def test_a_supplement_that_is_known_is_not_taken_for_one_that_moved(library: Library) -> None:
+    for name in ("Dune", "Emma"):
+        put(library, f"{name}/{name}.epub", epub(name))
+        put(library, f"{name}/notes.txt", b"text")
+    scan(library)
+    (library.root / "Dune/Dune.epub").rename(library.root / "Emma/Dune.epub")
+    put(library, "Emma/Third.epub", epub("Third"))  # has the folder looked through
+    (library.root / "Dune/notes.txt").unlink()
+    report = scan(library)
+    assert (report.moved, report.missing, report.failed) == (1, 1, 0)
 
 
 def test_a_cover_that_was_renamed_with_its_file_still_comes_from_it(library: Library) -> None:

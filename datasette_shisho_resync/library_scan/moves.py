@@ -24,6 +24,7 @@ from ..store.library import (
     LibraryRow,
     fingerprint,
     has_path,
+    holds,
     main_paths,
     path_of_book,
     set_path,
@@ -54,7 +55,8 @@ class Mover:
     def taken_from(self, found: Survey) -> list[Move]:
         """Match vanished rows with new files that have their bytes, and take both out of the survey.
 
-        By fingerprint, else by size, time and type where only one file on either side has them.
+        By fingerprint, else by size, time and type where only one file on either side has them. Supplements
+        follow the folder of their book.
         """
         if not found.vanished or not found.units:
             return []
@@ -68,6 +70,7 @@ class Mover:
             if key in gone:
                 arrived.setdefault(key, []).append(file)
         moves = [pair for key, files in arrived.items() for pair in self._pairs(gone[key], files)]
+        moves.extend(self._followers(found, moves))
         _take_out(found, moves)
         return moves
 
@@ -84,6 +87,26 @@ class Mover:
             for file in match:
                 left.remove(file)
                 yield row, file
+
+    def _followers(self, found: Survey, moves: Sequence[Move]) -> list[Move]:
+        """Match vanished supplements with the files that lie where their book's folder is now.
+
+        Differs from Shisho: it leaves their rows behind, and makes new ones.
+        """
+        stored = self.settings.path_map.stored
+        arrived = {stored(f.path): f for unit in found.units for f in unit.supplements}
+        followers = []
+        for book_id, old, new in dict.fromkeys(_moved_folder(row, stored(f.path)) for row, f in moves):
+            for row in found.vanished:
+                if row.role == "main" or row.book_id != book_id or not row.path.startswith(old + "/"):
+                    continue
+                path = new + row.path[len(old) :]
+                file = arrived.get(path)
+                if file is None or file.size_bytes != row.size_bytes:
+                    continue
+                if not has_path(self.conn, "files", self.library.id, path):
+                    followers.append((row, arrived.pop(path)))
+        return followers
 
     def _sha256(self, path: str) -> str | None:
         digest = hashlib.sha256()
@@ -106,24 +129,43 @@ class Mover:
         target = Target("files", row.id)
         header = RunHeader(target, mode.value, "", by.via, by.actor, by.job_id, now())
         run_id = record_run(self.conn, header, entries, changed=len(entries), removed=0)
+        if row.role == "main":
+            self._await_reading(run_id, path)
+        return ScannedFile(path, "moved", row.id, row.book_id)
+
+    def _await_reading(self, run_id: int, path: str) -> None:
         rows = WaitingRows(self.conn)
         self.pending.extend(add_pending(rows, run_id, [(file_sidecar_path(path), SIDECAR, UNREAD, None)]))
         rows.flush()
-        return ScannedFile(path, "moved", row.id, row.book_id)
 
     def _move_book(self, row: KnownFile, path: str) -> Iterator[Entry]:
         """Let the book's path follow: the file's own path, or the folder that all main files now share."""
         old = path_of_book(self.conn, row.book_id)
-        folders = {os.path.dirname(p) for p in main_paths(self.conn, row.book_id)}
-        new = None
-        if old == row.path:
-            new = path
-        elif len(folders) == 1 and not folders & {p.rstrip("/") for p in self.library.paths}:
-            new = folders.pop()
-        if old is None or new is None or new == old or has_path(self.conn, "books", self.library.id, new):
+        new = self._place_of_book(row, path, old) if old is not None else None
+        if new is None or new == old or has_path(self.conn, "books", self.library.id, new):
             return
         set_path(self.conn, "books", row.book_id, new)
         yield Entry("books", row.book_id, "filepath", old, None, new, None, Reason.NEW_VALUE.value)
+
+    def _place_of_book(self, row: KnownFile, path: str, old: str) -> str | None:
+        if old == row.path:
+            return path
+        mains = main_paths(self.conn, row.book_id)
+        _, was, now = _moved_folder(row, path)
+        shared = {os.path.dirname(p) for p in mains}
+        if len(shared) > 1 and holds(was, old):  # a book of disc folders
+            shared = {now + old[len(was) :]}
+        place = shared.pop()
+        is_shared = not shared and all(holds(place, p) for p in mains)
+        return place if is_shared and place not in {p.rstrip("/") for p in self.library.paths} else None
+
+
+def _moved_folder(row: KnownFile, path: str) -> tuple[int, str, str]:
+    """Return a moved file's book, and the folder that moved: as it was, and as it is."""
+    old, new = os.path.dirname(row.path), os.path.dirname(path)
+    while old != new and os.path.basename(old) == os.path.basename(new):
+        old, new = os.path.dirname(old), os.path.dirname(new)
+    return row.book_id, old, new
 
 
 def _moved_sidecars(old: str, new: str) -> Iterator[tuple[str, str]]:
@@ -141,4 +183,11 @@ def _moved_sidecars(old: str, new: str) -> Iterator[tuple[str, str]]:
 def _take_out(found: Survey, moves: Sequence[Move]) -> None:
     rows, files = {row.id for row, _ in moves}, {file.path for _, file in moves}
     found.vanished = [row for row in found.vanished if row.id not in rows]
-    found.units = [replace(u, files=tuple(f for f in u.files if f.path not in files)) for u in found.units]
+    found.units = [
+        replace(
+            unit,
+            files=tuple(f for f in unit.files if f.path not in files),
+            supplements=tuple(f for f in unit.supplements if f.path not in files),
+        )
+        for unit in found.units
+    ]

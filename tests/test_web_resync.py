@@ -478,7 +478,7 @@ async def test_odd_names_and_base_urls(book: Library, tmp_path: Any) -> None:
 
 
 async def test_style_and_script_are_found_under_a_base_url(book: Library) -> None:
-    ds = Datasette([book.path], settings={"base_url": "/prefix/"})
+    ds = Plain([book.path], settings={"base_url": "/prefix/"})
     ds.root_enabled = True
     page = (await ds.client.get("/library/books/1", actor=ROOT)).text
     addresses = re.findall(r'(?:href|src)="([^"]*/shisho_resync[.][^"]*)"', page)

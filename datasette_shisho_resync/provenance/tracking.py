@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ..store.schema import create_history, library_schema
+from .search_rows import SearchRows
 from .watches import INSERTED, Consequence, Touch, Watch, watches
 
 _PREFIX = "resync_touch"
@@ -47,6 +48,7 @@ class Tracking:
     def __init__(self) -> None:
         self._versions = (-1, -1)  # of the schema in the file, and of the temporary one with our triggers
         self._groups: tuple[tuple[Watch, ...], ...] = ()  # the triggers call them by number
+        self._search = SearchRows()
         self._conn: sqlite3.Connection | None = None  # while a write goes on
         self._before: dict[tuple[Watch, int], State] = {}
 
@@ -68,6 +70,7 @@ class Tracking:
         finally:
             self._conn = None
             self._before.clear()
+            self._search.clear()
 
     def _prepare(self, conn: sqlite3.Connection) -> None:
         """Make the triggers when the schema changed or they are gone: with their table, or by a rollback."""
@@ -86,7 +89,7 @@ class Tracking:
         The version is in the names, because a rollback may bring the triggers of an older schema back.
         """
         found = conn.execute(_OURS_SQL, (f"{_PREFIX}_{version}_*",)).fetchall()
-        return version == self._versions[0] and len(found) == len(self._groups)
+        return version == self._versions[0] and len(found) == len(self._groups) + len(self._search.touches)
 
     def _install(self, conn: sqlite3.Connection, version: int) -> None:
         for row in conn.execute(_OURS_SQL, (f"{_PREFIX}_*",)).fetchall():
@@ -94,11 +97,17 @@ class Tracking:
         schema = library_schema(conn)
         found = {} if schema.missing else watches(schema)
         self._groups = tuple(found.values())
+        self._search = SearchRows(None if schema.missing else schema)
         if found:
             conn.create_function("resync_touch", 2, self._touch)
             conn.create_function("resync_inserted", 2, self._inserted)
-        for group, touch in enumerate(found):
-            conn.execute(_trigger_sql(f"{_PREFIX}_{version}_{group}", group, touch))
+            conn.create_function("resync_search", 2, self._note)
+        triggers = (
+            *((touch, _function(touch), group) for group, touch in enumerate(found)),
+            *((touch, "resync_search", number) for number, touch in enumerate(self._search.touches)),
+        )
+        for place, (touch, function, number) in enumerate(triggers):
+            conn.execute(_trigger_sql(f"{_PREFIX}_{version}_{place}", touch, function, number))
         self._versions = _schema_versions(conn)
 
     def _touch(self, group: int, pk: object) -> None:
@@ -116,9 +125,13 @@ class Tracking:
         for watch in self._groups[group]:
             self._before.setdefault((watch, pk), [])
 
+    def _note(self, number: int, key: object) -> None:
+        if self._conn is not None and not getattr(_here, "is_ours", False):
+            self._search.note(self._conn, number, key)
+
     def _settle_alone(self, conn: sqlite3.Connection) -> None:
         """Settle a write that had no transaction, or committed by itself. What it wrote stays in any case."""
-        if not self._before:
+        if not self._before and not self._search:
             return
         try:
             with conn:
@@ -135,6 +148,8 @@ class Tracking:
                 due.setdefault(consequence, []).append(pk)
         if due:
             _carry_out(conn, due)
+        if self._search:
+            self._search.settle(conn)
 
 
 def _carry_out(conn: sqlite3.Connection, due: Mapping[Consequence, list[int]]) -> None:
@@ -158,9 +173,12 @@ def _schema_versions(conn: sqlite3.Connection) -> tuple[int, int]:
     return main, temporary
 
 
-def _trigger_sql(name: str, group: int, touch: Touch) -> str:
-    function = "resync_inserted" if touch.moment == INSERTED else "resync_touch"
-    calls = " ".join(f"select {function}({group}, {key});" for key in touch.keys)
+def _function(touch: Touch) -> str:
+    return "resync_inserted" if touch.moment == INSERTED else "resync_touch"
+
+
+def _trigger_sql(name: str, touch: Touch, function: str, number: int) -> str:
+    calls = " ".join(f"select {function}({number}, {key});" for key in touch.keys)
     return f"create temp trigger {name} {touch.moment} on main.{touch.table} begin {calls} end"
 
 

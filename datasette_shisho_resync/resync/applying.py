@@ -23,11 +23,12 @@ from ..model import (
     Plan,
     Reason,
     SidecarReading,
+    Snapshot,
     Target,
 )
 from ..model.portable import portable
 from ..settings import Settings
-from ..sources import EXISTING_COVER
+from ..sources import EXISTING_COVER, MANUAL
 from ..store.apply import Writing, apply_changes, apply_removals, keep_stat, row_images
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, record_run
@@ -147,7 +148,8 @@ def _write(
     if ask.fields is None:  # else the file's news in other fields would never be read again
         _keep_stats(conn, schema, gathered, remaining)
     if book is not None:
-        if index_book(conn, schema, book.id) and not _touches_series(plan):
+        is_news = index_book(conn, schema, book.id) or _is_title_by_hand(planned.snapshot)
+        if is_news and not _touches_series(plan):
             for series_id in sorted(_series_ids(conn, schema, brief)):
                 index_series(conn, schema, series_id)
         recompute_review(conn, schema, [f.id for f in brief.files if ("files", f.id) not in removed])
@@ -231,6 +233,12 @@ def _cover_names(plan: Plan, brief: Brief, gathered: Gathered) -> dict[int, str]
 
 def _series_ids(conn: sqlite3.Connection, schema: LibrarySchema, brief: Brief) -> set[int]:
     return series_of_book(conn, schema, brief.book.id) if brief.book is not None else set()
+
+
+def _is_title_by_hand(snapshot: Snapshot) -> bool:
+    """Tell whether an edit may have made the book's search row right and left those of its series."""
+    title = snapshot.book.get("title")
+    return title is not None and title.source == MANUAL
 
 
 def _touches_series(plan: Plan) -> bool:

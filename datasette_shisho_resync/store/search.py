@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..fields import SERIES, Entity
@@ -22,6 +22,13 @@ _SEPARATORS = re.compile(r"[\x00-\x2f:-@\[-`{-\x7f]+")  # ASCII that is part of 
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a search row was before a write; `rowid` None: there was none, so that nobody reads the table."""
+
+    rowid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     rowid: int
     values: tuple[str, ...]
@@ -29,7 +36,7 @@ class _Row:
 
 def index_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> bool:
     """Make a book's search row right; it goes when the book is gone. Returns whether anything was written."""
-    return _index(conn, schema, BOOKS, book_id)
+    return index_row(conn, schema, BOOKS, book_id)
 
 
 def insert_books(conn: sqlite3.Connection, schema: LibrarySchema, book_ids: Sequence[int]) -> None:
@@ -59,7 +66,7 @@ def index_series(conn: sqlite3.Connection, schema: LibrarySchema, series_id: int
 
 def index_entity(conn: sqlite3.Connection, schema: LibrarySchema, entity: Entity, entity_id: int) -> bool:
     """Make a named row's search row right; it goes when that row is gone. Returns as `index_book`."""
-    return _index(conn, schema, BY_ENTITY[entity], entity_id)
+    return index_row(conn, schema, BY_ENTITY[entity], entity_id)
 
 
 def insert_entity(conn: sqlite3.Connection, schema: LibrarySchema, entity: Entity, entity_id: int) -> None:
@@ -72,13 +79,16 @@ def unindex_entity(conn: sqlite3.Connection, schema: LibrarySchema, entity: Enti
     return _unindex(conn, schema, BY_ENTITY[entity], entity_id)
 
 
-def _index(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTable, pk: int) -> bool:
+def index_row(
+    conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTable, pk: int, place: Place | None = None
+) -> bool:
+    """Do the same for a row of any of the tables; `place`, from before the write, spares reading it whole."""
     if not schema.has(table.name, table.id_column):
         return False
     with exact_text(conn):
-        content = table.load(conn, schema, pk)
         columns = _columns(schema, table)
-        found = _find(conn, table, columns, pk, content)
+        content = table.load(conn, schema, pk, columns)
+        found = _find(conn, schema, table, columns, pk, content, place)
         values = _values(columns, content) if content else None
         if (found.values if found else None) == values:
             return False
@@ -89,13 +99,46 @@ def _index(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTable, 
         return True
 
 
+def index_columns(
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    table: SearchTable,
+    pk: int,
+    names: Collection[str],
+    place: Place | None = None,
+) -> bool:
+    """Make some columns of a search row right, which costs less; all of it where there is none yet."""
+    columns = tuple(column for column in _columns(schema, table) if column in names)
+    if not columns:
+        return False
+    with exact_text(conn):
+        content = table.load(conn, schema, pk, columns)
+        values = _values(columns, content) if content else ()
+        if content and _update(conn, table, columns, pk, pk, values):
+            return True
+        found = _look_up(conn, schema, table, columns, pk, content, place)
+        if content is None or found is None:
+            return index_row(conn, schema, table, pk, place)
+        return found.values != values and _update(conn, table, columns, pk, found.rowid, values)
+
+
+def locate_row(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTable, pk: int) -> Place | None:
+    """Return where the search row of what is stored is, or None where only reading the table could tell."""
+    if not schema.has(table.name, table.id_column):
+        return None
+    with exact_text(conn):
+        content = table.load(conn, schema, pk, ())
+        found = _look_up(conn, schema, table, _columns(schema, table), pk, content, None)
+    return Place(found.rowid) if found else None
+
+
 def _insert_new(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTable, pk: int) -> None:
     if not schema.has(table.name, table.id_column):
         return
     with exact_text(conn):
-        content = table.load(conn, schema, pk)
+        columns = _columns(schema, table)
+        content = table.load(conn, schema, pk, columns)
         if content:
-            columns = _columns(schema, table)
             _insert(conn, table, columns, pk, _values(columns, content), None)
 
 
@@ -103,7 +146,8 @@ def _unindex(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTable
     if not schema.has(table.name, table.id_column):
         return False
     with exact_text(conn):
-        found = _find(conn, table, _columns(schema, table), pk, table.load(conn, schema, pk))
+        columns = _columns(schema, table)
+        found = _find(conn, schema, table, columns, pk, table.load(conn, schema, pk, ()))
     if found:
         _delete(conn, table, found.rowid)
     return found is not None
@@ -122,22 +166,49 @@ def _values(columns: Sequence[str], content: SearchContent) -> tuple[str, ...]:
 
 def _find(
     conn: sqlite3.Connection,
+    schema: LibrarySchema,
     table: SearchTable,
     columns: Sequence[str],
     pk: int,
     content: SearchContent | None,
+    place: Place | None = None,
 ) -> _Row | None:
-    """Look for a row by its row id, then by a match, then everywhere."""
-    texts = ", ".join(f"cast(coalesce({column}, '') as text)" for column in columns)
-    own = f"select rowid, {texts} from {table.name} where cast({table.id_column} as integer) = ?"
-    row = conn.execute(f"{own} and rowid = ?", (pk, pk)).fetchone()
+    """Look for a row by row id, then by a match, then everywhere unless it had no place."""
+    found = _look_up(conn, schema, table, columns, pk, content, place)
+    if found or (place and place.rowid is None):
+        return found
+    return _row(conn.execute(f"{_own_row_sql(table, columns)} limit 1", (pk,)))
+
+
+def _look_up(
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    table: SearchTable,
+    columns: Sequence[str],
+    pk: int,
+    content: SearchContent | None,
+    place: Place | None,
+) -> _Row | None:
+    """Look for a row where it probably is, without reading the whole table."""
+    own = _own_row_sql(table, columns)
+    for rowid in (pk, place.rowid) if place and place.rowid is not None else (pk,):
+        if found := _row(conn.execute(f"{own} and rowid = ?", (pk, rowid))):
+            return found
     for column, text in content.probes if content else ():
-        if row is None and column in columns and (phrase := _phrase(column, text)):
-            row = conn.execute(
-                f"{own} and {table.name} match cast(? as text) limit 1", (pk, sql_text(phrase))
-            ).fetchone()
-    if row is None:
-        row = conn.execute(f"{own} limit 1", (pk,)).fetchone()
+        if schema.has(table.name, column) and (phrase := _phrase(column, text)):
+            match = (pk, sql_text(phrase))
+            if found := _row(conn.execute(f"{own} and {table.name} match cast(? as text) limit 1", match)):
+                return found
+    return None
+
+
+def _own_row_sql(table: SearchTable, columns: Sequence[str]) -> str:
+    texts = ", ".join(f"cast(coalesce({column}, '') as text)" for column in columns)
+    return f"select rowid, {texts} from {table.name} where cast({table.id_column} as integer) = ?"
+
+
+def _row(found: sqlite3.Cursor) -> _Row | None:
+    row = found.fetchone()
     return _Row(row[0], tuple(row)[1:]) if row else None
 
 
@@ -151,6 +222,25 @@ def _delete(conn: sqlite3.Connection, table: SearchTable, rowid: int) -> None:
     conn.execute(f"delete from {table.name} where rowid = ?", (rowid,))
 
 
+def _update(
+    conn: sqlite3.Connection,
+    table: SearchTable,
+    columns: Sequence[str],
+    pk: int,
+    rowid: int,
+    values: Sequence[str],
+) -> bool:
+    """Update the row there if it is that of `pk` and says something else; returns whether it was."""
+    assignments = ", ".join(f"{column} = {_mark(column)}" for column in columns)
+    different = " or ".join(f"coalesce({column}, '') <> {_mark(column)}" for column in columns)
+    texts = tuple(map(sql_text, values))
+    own = f"rowid = ? and cast({table.id_column} as integer) = ?"
+    written = conn.execute(
+        f"update {table.name} set {assignments} where {own} and ({different})", (*texts, rowid, pk, *texts)
+    )
+    return written.rowcount > 0
+
+
 def _insert(
     conn: sqlite3.Connection,
     table: SearchTable,
@@ -160,7 +250,7 @@ def _insert(
     former_rowid: int | None,
 ) -> None:
     """Insert a row at its own id, else where it was, else anywhere."""
-    rowid = former_rowid if _taken(conn, table, (pk,)) else pk
+    rowid = pk if former_rowid == pk or not _taken(conn, table, (pk,)) else former_rowid
     conn.execute(_insert_sql(table, columns), (rowid, pk, *map(sql_text, values)))
 
 
@@ -178,8 +268,11 @@ def _taken(conn: sqlite3.Connection, table: SearchTable, ids: Iterable[int]) -> 
 
 
 def _insert_sql(table: SearchTable, columns: Sequence[str]) -> str:
-    marks = ", ".join("cast(? as integer)" if c == "library_id" else "cast(? as text)" for c in columns)
     return f"""
         insert into {table.name} (rowid, {table.id_column}, {", ".join(columns)})
-        values (?, ?, {marks})
+        values (?, ?, {", ".join(map(_mark, columns))})
     """
+
+
+def _mark(column: str) -> str:
+    return "cast(? as integer)" if column == "library_id" else "cast(? as text)"

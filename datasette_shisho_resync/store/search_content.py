@@ -4,47 +4,94 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..fields import BY_NAME, ENTITIES, PERSON, SERIES, Entity, Field, Level
 from .schema import LibrarySchema, stored_text
 
+LINKED: Mapping[str, str] = {"authors": "authors", "narrators": "narrators", "series_names": "series"}
+"""The columns of a book's search row that tell the names to which one of its fields points."""
+
+_FILENAMES = "filenames"
+_LISTS = (_FILENAMES, *LINKED)
+
 
 @dataclass(frozen=True, slots=True)
 class SearchContent:
-    """A search row without its id. `probes` are (column, text) that an older state of the row probably
-    contains too, the most telling one first."""
+    """A search row without its id, as far as it was asked for. `probes` are (column, text) that an older
+    state of the row probably contains too, the most telling one first."""
 
     library_id: int
     texts: Mapping[str, str]
     probes: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # there is one of each
 class SearchTable:
-    """A full-text table, and what loads the content of one of its rows: None when the source row is gone."""
+    """A full-text table, and what loads the texts of one of its rows for some columns: None when the source
+    row is gone.
+
+    `source`: the table whose rows have one here; `columns`: those that are told as they are, the most
+    telling first.
+    """
 
     name: str
     id_column: str
-    load: Callable[[sqlite3.Connection, LibrarySchema, int], SearchContent | None]
+    load: Callable[[sqlite3.Connection, LibrarySchema, int, Collection[str]], SearchContent | None]
+    source: str
+    columns: tuple[str, ...]
 
 
 def load_books(
-    conn: sqlite3.Connection, schema: LibrarySchema, book_ids: Iterable[int]
+    conn: sqlite3.Connection,
+    schema: LibrarySchema,
+    book_ids: Iterable[int],
+    columns: Collection[str] = _LISTS,
 ) -> dict[int, SearchContent]:
     """Load books by their ids; those that are gone are left out."""
     wanted = json.dumps(list(book_ids))
     rows = conn.execute(
         f"""
-        select books.id, library_id, cast(title as text), filepath, {_optional(schema, "books", "subtitle")}
+        select books.id, library_id, cast(title as text), cast(filepath as text),
+            {_optional(schema, "books", "subtitle")}
         from json_each(?) as wanted
         cross join books on books.id = wanted.value
         """,
         (wanted,),
     ).fetchall()
-    filenames = _joined_by_book(
+    lists = {
+        column: _filenames(conn, wanted)
+        if column == _FILENAMES
+        else _linked_names(conn, schema, BY_NAME[LINKED[column]], wanted)
+        for column in columns
+        if column in _LISTS
+    }
+    return {
+        pk: SearchContent(
+            library_id,
+            {
+                "title": title or "",
+                "filepath": filepath or "",
+                "subtitle": subtitle or "",
+                **{column: texts.get(pk, "") for column, texts in lists.items()},
+            },
+            (("filepath", filepath or ""), ("title", title or "")),
+        )
+        for pk, library_id, title, filepath, subtitle in rows
+    }
+
+
+def _load_book(
+    conn: sqlite3.Connection, schema: LibrarySchema, book_id: int, columns: Collection[str]
+) -> SearchContent | None:
+    return load_books(conn, schema, (book_id,), columns).get(book_id)
+
+
+def _filenames(conn: sqlite3.Connection, wanted: str) -> Mapping[int, str]:
+    return _joined_by_book(
         conn.execute(
             """
             select book_id, filepath
@@ -55,29 +102,6 @@ def load_books(
             (wanted,),
         )
     )
-    authors, narrators, series = (
-        _linked_names(conn, schema, BY_NAME[name], wanted) for name in ("authors", "narrators", "series")
-    )
-    return {
-        pk: SearchContent(
-            library_id,
-            {
-                "title": title or "",
-                "filepath": filepath or "",
-                "subtitle": subtitle or "",
-                "authors": authors.get(pk, ""),
-                "filenames": filenames.get(pk, ""),
-                "narrators": narrators.get(pk, ""),
-                "series_names": series.get(pk, ""),
-            },
-            (("filepath", filepath or ""), ("title", title or "")),
-        )
-        for pk, library_id, title, filepath, subtitle in rows
-    }
-
-
-def _load_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) -> SearchContent | None:
-    return load_books(conn, schema, (book_id,)).get(book_id)
 
 
 def _linked_names(
@@ -117,11 +141,18 @@ def _joined_by_book(rows: Iterable[Sequence[Any]]) -> Mapping[int, str]:
     return {book_id: _joined(found) for book_id, found in texts.items()}
 
 
-def _load_series(conn: sqlite3.Connection, schema: LibrarySchema, series_id: int) -> SearchContent | None:
-    named = _load_named(conn, schema, SERIES, series_id, "description")
+def _load_series(
+    conn: sqlite3.Connection, schema: LibrarySchema, series_id: int, columns: Collection[str]
+) -> SearchContent | None:
+    named = _load_named(SERIES, conn, schema, series_id, columns)
     if named is None or not schema.has("book_series"):
         return named
-    titles = conn.execute(
+    texts = {column: load(conn, schema, series_id) for column, load in OF_BOOKS.items() if column in columns}
+    return SearchContent(named.library_id, {**named.texts, **texts}, named.probes)
+
+
+def _series_titles(conn: sqlite3.Connection, schema: LibrarySchema, series_id: int) -> str:
+    rows = conn.execute(
         """
         select books.title
         from book_series as link
@@ -131,12 +162,7 @@ def _load_series(conn: sqlite3.Connection, schema: LibrarySchema, series_id: int
         """,
         (series_id,),
     )
-    texts = {
-        **named.texts,
-        "book_titles": _joined(titles),
-        "book_authors": _series_authors(conn, schema, series_id),
-    }
-    return SearchContent(named.library_id, texts, named.probes)
+    return _joined(rows)
 
 
 def _series_authors(conn: sqlite3.Connection, schema: LibrarySchema, series_id: int) -> str:
@@ -156,20 +182,17 @@ def _series_authors(conn: sqlite3.Connection, schema: LibrarySchema, series_id: 
     return _joined(rows)
 
 
-def _load_person(conn: sqlite3.Connection, schema: LibrarySchema, person_id: int) -> SearchContent | None:
-    return _load_named(conn, schema, PERSON, person_id, "sort_name")
-
-
 def _load_named(
-    conn: sqlite3.Connection, schema: LibrarySchema, entity: Entity, pk: int, second_column: str | None = None
+    entity: Entity, conn: sqlite3.Connection, schema: LibrarySchema, pk: int, columns: Collection[str]
 ) -> SearchContent | None:
     """Load a named row: its name followed by its aliases, and one more of its columns."""
     if entity not in schema.entities:
         return None
+    second_column = _SECOND_COLUMNS.get(entity)
     second = _optional(schema, entity.table, second_column) if second_column else "''"
     row = conn.execute(
         f"""
-        select library_id, name, {second}
+        select library_id, cast(name as text), {second}
         from {entity.table}
         where id = ?
         """,
@@ -178,7 +201,8 @@ def _load_named(
     if row is None:
         return None
     name = row[1] or ""
-    texts = {"name": _joined(((name,), *_aliases(conn, schema, entity, pk)))}
+    aliases = _aliases(conn, schema, entity, pk) if "name" in columns else ()
+    texts = {"name": _joined(((name,), *aliases))}
     if second_column:
         texts[second_column] = row[2] or ""
     probes = (("name", name), ("sort_name", texts.get("sort_name", "")))
@@ -209,16 +233,19 @@ def _joined(rows: Iterable[tuple[str | None]]) -> str:
     return " ".join(dict.fromkeys(stored_text(row[0]) for row in rows if row[0]))
 
 
-def _named_loader(entity: Entity) -> Callable[[sqlite3.Connection, LibrarySchema, int], SearchContent | None]:
-    return lambda conn, schema, pk: _load_named(conn, schema, entity, pk)
-
-
-_SPECIAL_LOADERS = {SERIES: _load_series, PERSON: _load_person}
-
-BOOKS = SearchTable("books_fts", "book_id", _load_book)
-BY_ENTITY: Mapping[Entity, SearchTable] = {
-    entity: SearchTable(
-        entity.search_table, entity.id_column, _SPECIAL_LOADERS.get(entity) or _named_loader(entity)
+def _named_table(entity: Entity) -> SearchTable:
+    second = (_SECOND_COLUMNS[entity],) if entity in _SECOND_COLUMNS else ()
+    load = _load_series if entity is SERIES else partial(_load_named, entity)
+    return SearchTable(
+        entity.search_table, entity.id_column, load, entity.table, ("name", *second, "library_id")
     )
-    for entity in ENTITIES
-}
+
+
+OF_BOOKS = {"book_titles": _series_titles, "book_authors": _series_authors}
+"""The columns of a series' search row that tell something of each of its books."""
+_SECOND_COLUMNS: Mapping[Entity, str] = {SERIES: "description", PERSON: "sort_name"}
+
+BOOKS = SearchTable(
+    "books_fts", "book_id", _load_book, "books", ("filepath", "title", "subtitle", "library_id")
+)
+BY_ENTITY: Mapping[Entity, SearchTable] = {entity: _named_table(entity) for entity in ENTITIES}

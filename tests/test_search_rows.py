@@ -422,6 +422,24 @@ async def test_a_schema_changed_within_the_write_does_not_break_it(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "damage",
+    ["delete from books_fts_data", "drop table books_fts_data", "delete from books_fts_content"],
+)
+async def test_a_damaged_search_table_breaks_no_edit(
+    ours: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(ours) as site:
+        await run(site, "update books set subtitle = 'Before' where id = 1")
+        await run(site, damage)
+        for title in ("New", "Newer"):
+            await run(site, f"update books set title = '{title}' where id = 1")
+        await run(site, "update files set filepath = '/x/' || id", "delete from books where id = 2")
+        assert site.query("select title, title_source from books") == [("Newer", "manual")]
+    assert "not brought up to date" in caplog.text
+
+
+@pytest.mark.asyncio
 async def test_rows_that_hold_anything_can_be_edited(shelf: Path) -> None:
     async with opened(shelf) as site:
         await run(

@@ -100,7 +100,7 @@ class SearchRows:
         due.add(own.columns)
         if own.moves and due.place is None:
             with self._until() as until:
-                if time.monotonic() < until:
+                if time.monotonic() < until - MOST_SECONDS / 2:  # the rest is for writing
                     due.place = self._located(conn, own.search, pk)
 
     def _located(self, conn: sqlite3.Connection, table: SearchTable, pk: int) -> Place | None:
@@ -116,6 +116,8 @@ class SearchRows:
         try:
             with self._until() as until:
                 self._index(conn, until)
+            # Here FTS5 writes what it held back: later, a damaged table would make the commit fail.
+            conn.execute("savepoint resync_search_written")
         except Exception:  # whatever it is, the write of somebody else succeeds
             conn.execute("rollback to resync_search")
             _log.warning(_NOT_RIGHT, exc_info=True)
@@ -185,14 +187,12 @@ def _groups(schema: LibrarySchema, tables: Iterable[SearchTable]) -> dict[Touch,
 
 
 def _own_touches(schema: LibrarySchema, table: SearchTable) -> Iterator[tuple[Touch, _Own]]:
-    telling, *others = (column for column in table.columns if schema.has(table.source, column))
-    changed = Touch(table.source, f"{UPDATED} of {telling}", ("old.id",))
-    yield changed, _Own(table, (telling,), moves=True)
-    if others:
-        yield (
-            Touch(table.source, f"{UPDATED} of {', '.join(others)}", ("old.id",)),
-            _Own(table, tuple(others), moves=False),
-        )
+    """Yield them with all that a row tells: one may follow from the other, as a sort name from a name."""
+    told = tuple(column for column in table.columns if schema.has(table.source, column))
+    yield Touch(table.source, f"{UPDATED} of {told[0]}", ("old.id",)), _Own(table, told, moves=True)
+    if told[1:]:
+        others = Touch(table.source, f"{UPDATED} of {', '.join(told[1:])}", ("old.id",))
+        yield others, _Own(table, told, moves=False)
     yield Touch(table.source, f"{UPDATED} of id", ("old.id", "new.id")), _Own(table, None, moves=True)
     yield Touch(table.source, DELETED, ("old.id",)), _Own(table, None, moves=True)
     yield Touch(table.source, REPLACED, ("new.id",)), _Own(table, None, moves=True)

@@ -127,8 +127,10 @@ def locate_row(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTab
     if not schema.has(table.name, table.id_column):
         return None
     with exact_text(conn):
-        content = table.load(conn, schema, pk, ())
-        found = _look_up(conn, schema, table, _columns(schema, table), pk, content, None)
+        columns = _columns(schema, table)
+        found = _look_up(conn, schema, table, columns, pk, None, None)
+        if found is None:
+            found = _look_up(conn, schema, table, columns, pk, table.load(conn, schema, pk, ()), None)
     return Place(found.rowid) if found else None
 
 

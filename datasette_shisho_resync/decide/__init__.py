@@ -8,6 +8,7 @@ from .decisions import Decision as Decision
 from .decisions import Record as Record
 from .decisions import as_change as as_change
 from .decisions import decide_record as decide_record
+from .decisions import derived_source as derived_source
 from .decisions import effective_source as effective_source
 from .decisions import judge as judge
 from .plans import change_to_json as change_to_json

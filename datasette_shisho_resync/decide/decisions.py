@@ -254,10 +254,14 @@ def _cleared_source(field: Field) -> str | None:
     return FILEPATH if field.source_column == "author_source" else None  # that column is NOT NULL
 
 
+def derived_source(source: str | None) -> str:
+    """Return the source of what follows from a value: nobody set it by hand."""
+    return source if source and source != MANUAL else FILEPATH
+
+
 def _decide_sort_title(record: Record, field: Field, stored: Stored, mode: Mode, title: Decision) -> Decision:
     """The sort title follows the title as it will be, unless a person set it: then only scan keeps it."""
-    derived = sort_title(str(title.value or ""))
-    source = title.source if title.source and title.source != MANUAL else FILEPATH
+    derived, source = sort_title(str(title.value or "")), derived_source(title.source)
     candidate = Candidate(derived or None, source, title.winner.path if title.winner else None)
     differs = derived != (stored.value or "")
     kept_for_a_person = effective_source(stored) == MANUAL and (mode is Mode.SCAN or title.winner is None)

@@ -1,7 +1,8 @@
 """Marks what people change through Datasette as `manual`, in the same transaction (design 6).
 
 Temporary triggers on Datasette's write connection tell which rows a write is about to touch; what they held
-before and hold after it decides. Knows nothing of files, plans or how a run writes: that is `our_own_write`.
+before and hold after it decides. Sort texts and search rows follow the edit too. Knows nothing of files,
+plans or how a run writes: that is `our_own_write`.
 """
 
 from __future__ import annotations

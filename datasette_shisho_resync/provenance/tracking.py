@@ -9,21 +9,25 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..store.schema import create_history, library_schema
+from .consequence import Consequence
 from .search_rows import SearchRows
-from .watches import INSERTED, Consequence, Touch, Watch, watches
+from .sort_texts import add_sort_functions
+from .watches import INSERTED, Touch, Watch, watches
 
 _PREFIX = "resync_touch"
 _OURS_SQL = "select name from sqlite_temp_master where type = 'trigger' and name glob ?"
 
 _NOT_MARKED = "What was edited in this write is not marked as manual"
+_NOT_SORTED = "The sort titles and names of what was edited in this write do not follow it"
 
 _log = logging.getLogger(__name__)
 _here = threading.local()
 
+_Due = dict[Consequence, list[int]]
 State = list[tuple[object, ...]] | None
 """The rows that make up a value; none when its row is not there, None when it can't be read any more."""
 
@@ -102,6 +106,7 @@ class Tracking:
             conn.create_function("resync_touch", 2, self._touch)
             conn.create_function("resync_inserted", 2, self._inserted)
             conn.create_function("resync_search", 2, self._note)
+            add_sort_functions(conn)
         triggers = (
             *((touch, _function(touch), group) for group, touch in enumerate(found)),
             *((touch, "resync_search", number) for number, touch in enumerate(self._search.touches)),
@@ -142,17 +147,22 @@ class Tracking:
 
     def _settle(self, conn: sqlite3.Connection) -> None:
         self._conn = None  # what is written from here on is no edit
-        due: dict[Consequence, list[int]] = {}
+        due: _Due = {}
+        derived: _Due = {}  # after it: what was set by hand does not follow
         for (watch, pk), before in self._before.items():
-            for consequence in _consequences(watch, before, _state(conn, watch, pk)):
+            after = _state(conn, watch, pk)
+            for consequence in _consequences(watch, before, after):
                 due.setdefault(consequence, []).append(pk)
+            for consequence in watch.changed if before and after and _differ(before, after) else ():
+                derived.setdefault(consequence, []).append(pk)
         if due:
             _carry_out(conn, due)
+        _derive(conn, derived)
         if self._search:
             self._search.settle(conn)
 
 
-def _carry_out(conn: sqlite3.Connection, due: Mapping[Consequence, list[int]]) -> None:
+def _carry_out(conn: sqlite3.Connection, due: _Due) -> None:
     """Run the statements, all or none: a trigger of somebody else may refuse them."""
     conn.execute("savepoint resync_manual")
     try:
@@ -164,6 +174,15 @@ def _carry_out(conn: sqlite3.Connection, due: Mapping[Consequence, list[int]]) -
         conn.execute("rollback to resync_manual")
         _log.warning(_NOT_MARKED, exc_info=True)
     conn.execute("release resync_manual")
+
+
+def _derive(conn: sqlite3.Connection, due: _Due) -> None:
+    """Run the statements, each of which may be refused alone: a savepoint would cost as much as one."""
+    for consequence, pks in due.items():
+        try:
+            conn.execute(consequence.sql, (json.dumps(pks),))
+        except sqlite3.Error:
+            _log.warning(_NOT_SORTED, exc_info=True)
 
 
 def _schema_versions(conn: sqlite3.Connection) -> tuple[int, int]:
@@ -195,5 +214,8 @@ def _consequences(watch: Watch, before: State, after: State) -> tuple[Consequenc
         return ()
     if not after:
         return watch.gone
-    is_edited = [row[1:] for row in before] != [row[1:] for row in after]
-    return watch.edited if is_edited and before[0][0] == after[0][0] else ()
+    return watch.edited if _differ(before, after) and before[0][0] == after[0][0] else ()
+
+
+def _differ(before: list[tuple[object, ...]], after: list[tuple[object, ...]]) -> bool:
+    return [row[1:] for row in before] != [row[1:] for row in after]

@@ -13,6 +13,8 @@ from ..fields import Entity, Field, Kind, Level
 from ..sources import MANUAL
 from ..store.apply import cover_columns
 from ..store.schema import LibrarySchema, quoted
+from .consequence import GIVEN, Consequence
+from .sort_texts import follow_name, follow_title
 
 INSERTED = "after insert"
 REPLACED = "before insert"  # `insert or replace` is no update: this is where the old row is still there
@@ -28,27 +30,20 @@ _ROW_SOURCES = (
 """Sources beside those of the field table: table, source column, the columns it tells of."""
 
 _NOT_CONTENT = frozenset({"id", "created_at", "updated_at", "source"})
-_GIVEN = "in (select value from json_each(?))"
-
-
-@dataclass(frozen=True, slots=True)
-class Consequence:
-    """A statement that takes a JSON list of ids; `is_mark`: it writes to `resync_manual`."""
-
-    sql: str
-    is_mark: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watch:
     """One piece of metadata. `state_sql` takes the id of its row and gives its source first, then its value.
 
-    `edited` and `gone`: what follows when the value changed, and when the row is no more.
+    `edited` and `gone`: what follows when a person changed the value, and when the row is no more; `changed`:
+    what follows from the new value then, whatever source it was given.
     """
 
     state_sql: str
     edited: tuple[Consequence, ...] = ()
     gone: tuple[Consequence, ...] = ()
+    changed: tuple[Consequence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +68,7 @@ def _all_watches(schema: LibrarySchema) -> Iterator[tuple[Touch, Watch]]:
         yield from _list_field(schema, field) if field.is_list else _scalar_field(schema, field)
     for table, source, columns in _ROW_SOURCES:
         if schema.has(table, "id", source, *columns):
-            yield from _row(table, source, columns, _set_manual(table, source, f"id {_GIVEN}"))
+            yield from _row(table, source, columns, _set_manual(table, source, f"id {GIVEN}"))
     for entity in schema.entities:
         yield from _named_row(schema, entity)
     if schema.has_history:
@@ -85,14 +80,20 @@ def _scalar_field(schema: LibrarySchema, field: Field) -> Iterator[tuple[Touch, 
     assert field.column is not None
     columns = cover_columns() if field.kind is Kind.COVER else (field.column,)
     present = tuple(column for column in columns if schema.has(field.level.value, column))
-    return _row(field.level.value, field.source_column, present, _make_manual(field, f"id {_GIVEN}"))
+    changed = follow_title(schema) if field.name == "title" else ()
+    return _row(field.level.value, field.source_column, present, _make_manual(field, f"id {GIVEN}"), changed)
 
 
 def _row(
-    table: str, source: str | None, columns: tuple[str, ...], edited: Consequence
+    table: str,
+    source: str | None,
+    columns: tuple[str, ...],
+    edited: Consequence,
+    changed: tuple[Consequence, ...] = (),
 ) -> Iterator[tuple[Touch, Watch]]:
     """Watch columns of a row that share a source."""
-    watch = Watch(f"select {source or 'null'}, {', '.join(columns)} from {table} where id = ?", (edited,))
+    state = f"select {source or 'null'}, {', '.join(columns)} from {table} where id = ?"
+    watch = Watch(state, (edited,), changed=changed)
     updated = (*columns, source) if source else columns
     yield Touch(table, f"{UPDATED} of {', '.join(updated)}", ("old.id",)), watch
     yield from _birth(table, watch)
@@ -116,7 +117,7 @@ def _list_field(schema: LibrarySchema, field: Field) -> Iterator[tuple[Touch, Wa
         where owner.id = ?
         order by {", ".join(str(number) for number in range(1, len(content) + 2))}
         """,
-        edited=(_make_manual(field, f"id {_GIVEN}"),),
+        edited=(_make_manual(field, f"id {GIVEN}"),),
     )
     yield Touch(link, REPLACED, (f"new.{owner}",)), watch
     yield Touch(link, UPDATED, (f"old.{owner}", f"new.{owner}")), watch
@@ -137,6 +138,7 @@ def _named_row(schema: LibrarySchema, entity: Entity) -> Iterator[tuple[Touch, W
         f"select null, name from {entity.table} where id = ?",
         edited=() if has_source else naming,
         gone=naming,
+        changed=follow_name(schema, entity.table),
     )
     yield Touch(entity.table, f"{UPDATED} of name", ("old.id",)), watch
     yield Touch(entity.table, DELETED, ("old.id",)), watch
@@ -146,15 +148,15 @@ def _named_row(schema: LibrarySchema, entity: Entity) -> Iterator[tuple[Touch, W
 def _names(field: Field) -> str:
     """Return the condition for books or files whose field names one of the given rows."""
     if field.link_table is None:
-        return f"{field.column} {_GIVEN}"
+        return f"{field.column} {GIVEN}"
     assert field.entity is not None
     return (
-        f"id in (select {field.owner_column} from {field.link_table} where {field.entity.id_column} {_GIVEN})"
+        f"id in (select {field.owner_column} from {field.link_table} where {field.entity.id_column} {GIVEN})"
     )
 
 
 def _marks_of_row(level: Level) -> Watch:
-    forget = f"delete from resync_manual where table_name = '{level.value}' and row_pk {_GIVEN}"
+    forget = f"delete from resync_manual where table_name = '{level.value}' and row_pk {GIVEN}"
     return Watch(f"select id from {level.value} where id = ?", gone=(Consequence(forget),))
 
 

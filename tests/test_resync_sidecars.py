@@ -213,6 +213,25 @@ def test_an_edit_that_a_run_ignored_is_still_news_for_the_next_scan(scanned: Lib
     assert scanned.book()["subtitle"] == "Mine"
 
 
+@pytest.mark.parametrize("mode", [Mode.REFRESH, Mode.RESET])
+def test_a_sidecar_of_ours_that_an_undo_brings_back_is_no_edit(scanned: Library, mode: Mode) -> None:
+    scanned.edit("books", title="By hand", title_source="manual")  # which no sidecar says
+    scanned.edit("files", url="https://a.example", url_source="manual")
+    scanned.rewrite(1, epub("Dune", description="Sand."))
+    scanned.undo(scanned.run(mode).run_id)
+    scanned.rewrite(1, epub("Dune", description="More sand."))
+    assert scanned.scan().warnings == ()
+
+
+@pytest.mark.parametrize("mode", [Mode.REFRESH, Mode.RESET])
+def test_an_edit_that_an_undo_brings_back_is_news_again(scanned: Library, mode: Mode) -> None:
+    scanned.edit_sidecar(scanned.book_sidecar(), subtitle="Mine")
+    scanned.rewrite(1, epub("Dune", description="Sand."))
+    scanned.undo(scanned.run(mode).run_id)
+    scanned.scan()
+    assert scanned.book()["subtitle"] == "Mine"
+
+
 def test_undo_leaves_a_sidecar_that_was_edited_since(scanned: Library) -> None:
     scanned.rewrite(1, epub("New"))
     run_id = scanned.scan().run_id

@@ -162,7 +162,7 @@ def _write(
         note_seen(conn, found, companions, planned.snapshot.seen_sidecars)
     run_id, pending = None, list[int]()
     if plan.changes:
-        entries += replaced_entries(conn, companions, drafts, book)
+        entries += replaced_entries(conn, companions, drafts, book, planned.snapshot.seen_sidecars)
         run_id = _record(conn, ask, plan, by, entries, started_at)
         pending = record_companions(conn, run_id, companions)
     outcome = _outcome(conn, ask.target, brief, plan, run_id=run_id, dry_run=False)

@@ -191,10 +191,12 @@ def replaced_entries(
     companions: Sequence[Companion],
     drafts: Sequence[SidecarDraft],
     book: BookRow | None,
+    seen: Collection[tuple[str, str]],
 ) -> list[Entry]:
     """Keep the replaced bytes that the rows could not bring back; returns their history entries.
 
-    The field is `cover_file` or `sidecar_file`, the row the run's book.
+    The field is `cover_file` or `sidecar_file`, the row the run's book; `is_seen` the sidecars that nobody
+    had edited.
     """
     if book is None:
         return []
@@ -204,7 +206,9 @@ def replaced_entries(
         draft = by_path.get(companion.path)
         if companion.old is None or (draft is not None and not draft.is_edited()):
             continue
-        old = {"path": companion.path, "sha256": keep_blob(conn, companion.old)}
+        kept = keep_blob(conn, companion.old)
+        is_seen = {"is_seen": True} if (companion.path, kept) in seen else {}
+        old = {"path": companion.path, "sha256": kept, **is_seen}
         new = {"path": companion.path, "sha256": companion.sha256}
         name = f"{companion.kind}_file"
         entries.append(Entry("books", book.id, name, old, None, new, None, Reason.NEW_VALUE.value))

@@ -154,10 +154,15 @@ def _companions(
     written = sidecars_to_write(d for d in drafts if d not in edited)
     note_seen(conn, (), written)
     if run.mode != Mode.SCAN.value:  # these ignored the edits that come back, so they are still news
+        ours = {from_cell(e.old)["path"] for e in run.entries if e.field in FILE_FIELDS and _was_seen(e)}
         for companion in restored:
-            note_sidecars(conn, companion.path, ())
+            note_sidecars(conn, companion.path, (companion.sha256,) if companion.path in ours else ())
     companions = [*restored, *written]
-    return companions, replaced_entries(conn, companions, drafts, brief.book), warnings
+    return companions, replaced_entries(conn, companions, drafts, brief.book, state.seen_sidecars), warnings
+
+
+def _was_seen(entry: Entry) -> bool:
+    return entry.old is not None and bool(from_cell(entry.old).get("is_seen"))
 
 
 def _restored_files(

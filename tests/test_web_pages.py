@@ -292,6 +292,19 @@ async def test_a_book_without_files_is_said_to_have_none(client: Client, library
     assert (await client.resync(pk=pk)).json()["book_deleted"] is True
 
 
+async def test_rows_that_only_lose_a_reference_are_told_apart_from_those_that_go(
+    client: Client, book: Library
+) -> None:
+    book.conn.execute("create table loans (id integer primary key, file references files on delete set null)")
+    book.conn.execute("insert into loans values (4, 1)")
+    book.add_witness()
+    book.remove(1)
+    page = await client.get(f"{URL}?mode=scan")
+    removed = page.text.partition("Removed from the library")[2].partition("</section>")[0]
+    assert "1 row of loans stays, and its file becomes empty." in removed
+    assert "loans 4" not in removed
+
+
 async def test_a_removal_on_a_doubtful_disk_can_be_confirmed(client: Client, book: Library) -> None:
     book.remove(1)
     assert (await client.get(f"{URL}?mode=refresh")).status_code == 409

@@ -513,6 +513,41 @@ def test_covers_and_sidecars_are_written_and_an_image_that_is_there_is_taken(lib
     assert names == {"dune.epub.cover.jpg": "epub_metadata", "emma.epub.cover.png": "existing_cover"}
 
 
+def test_new_files_that_say_an_alias_get_the_row_that_it_means(library: Library) -> None:
+    said = epub(
+        "Dune",
+        ["Alias"],
+        genres=["alias", "Other"],
+        tags="Alias",
+        series="Alias",
+        number=2,
+        publisher="Alias",
+    )
+    put(library, "Known/emma.epub", epub("Emma"))
+    scan(library)
+    sources = {"sort_name": "Name", "sort_name_source": "filepath"}
+    rows = {"persons": sources, "series": {**sources, "name_source": "filepath"}}
+    tables = {
+        "persons": "person",
+        "series": "series",
+        "genres": "genre",
+        "tags": "tag",
+        "publishers": "publisher",
+    }
+    for table, one in tables.items():
+        pk = library.add(table, library_id=1, name="Name", **rows.get(table, {}))
+        library.add(f"{one}_aliases", **{f"{one}_id": pk}, name="Alias", library_id=1)
+    put(library, "Known/emma.m4b", build_m4b(title="Emma", artist="Alias"))
+    put(library, "New/dune.epub", said)
+    report = scan(library)
+    assert [(f.status, f.error) for f in report.files] == [("imported", None)] * 2
+    assert {table: [r["name"] for r in library.rows(table, "name like '%a%'")] for table in tables} == {
+        "persons": ["Ann Author", "Name"], "series": ["Name"], "genres": ["Name"], "tags": ["Name"],
+        "publishers": ["Name"],
+    }  # fmt: skip
+    assert not library.scan(pk=library.rows("books", "title = 'Dune'")[0]["id"]).changed
+
+
 def test_supplements_move_with_the_folder_of_their_book(library: Library) -> None:
     put(library, "Dune/CD1/01.m4b", numbered(1))
     put(library, "Dune/CD2/01.m4b", numbered(2, title="Chapter 2, Sand"))

@@ -36,7 +36,10 @@ def add_names(
     known: dict[tuple[str, str], Identity],
     names: Iterable[tuple[str, str]],
 ) -> None:
-    """Add to `known` the rows that names mean: by name, else by alias (spec section 8)."""
+    """Add to `known` the rows that names mean: by name, else by alias (spec section 8).
+
+    A row found by an alias is added under its own name too, by which decisions call it.
+    """
     for table, name in names:
         key = (table, folded(name))
         if key in known or not key[1]:
@@ -44,6 +47,7 @@ def add_names(
         row = find_entity(conn, schema, library_id, table, name.strip())
         if row is not None:
             known[key] = row
+            known.setdefault((table, folded(row.name)), row)
 
 
 def find_entity(

@@ -429,6 +429,23 @@ def test_vanished_files_stay_until_they_are_pruned(library: Library) -> None:
     assert [b["title"] for b in library.rows("books")] == ["Emma"]
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_pruned_book_takes_its_supplements_along_and_nothing_fails(
+    library: Library, *, dry_run: bool
+) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    supplement = put(library, "Dune/map.txt", b"Arrakis")
+    put(library, "Emma/emma.epub", epub("Emma"))
+    scan(library)
+    shutil.rmtree(supplement.parent)
+    report = scan(library, prune=True, dry_run=dry_run)
+    assert (report.removed, report.failed) == (2, 0)
+    assert {(os.path.basename(f.path), f.status) for f in report.files} == {
+        ("dune.epub", "removed"),
+        ("map.txt", "removed"),
+    }
+
+
 @pytest.fixture
 def thinned(library: Library) -> Library:
     """A library that knew twenty files, of which six are gone."""

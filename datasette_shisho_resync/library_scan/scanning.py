@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from ..errors import BadRequest, MassRemoval, ResyncError, UnreadableFile
+from ..errors import BadRequest, MassRemoval, ResyncError, UnknownRow, UnreadableFile
 from ..files import respelled, shown
 from ..model import Mode, Target
 from ..resync import Ask, By, Service
@@ -250,11 +250,13 @@ class Scan:
         for row in gone:
             try:
                 self.service.transaction(self.job.start)
-                outcome = self.service.run(Ask(Target("files", row.id), Mode.SCAN), self.job.by)
+                is_gone = self.service.run(Ask(Target("files", row.id), Mode.SCAN), self.job.by).deleted
+            except UnknownRow:
+                is_gone = True  # with its book
             except ResyncError as error:
                 self._note_spared(row, error)
                 continue
-            if outcome.deleted:
+            if is_gone:
                 self.tally.note(ScannedFile(row.path, "removed", row.id, row.book_id))
 
     def _note_spared(self, row: KnownFile, error: ResyncError) -> None:

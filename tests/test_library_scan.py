@@ -507,6 +507,28 @@ def test_undo_of_a_scan_removes_what_it_made_and_no_file(library: Library) -> No
     assert path.exists()
 
 
+def test_undo_of_an_import_that_vouched_for_a_known_series_puts_the_source_of_its_name_back(
+    library: Library,
+) -> None:
+    put(library, "Saga #1/a.cbz", build_cbz())
+    scan(library)
+    assert [s["name_source"] for s in library.rows("series")] == ["filepath"]
+    put(
+        library,
+        "Second/b.cbz",
+        build_cbz(comic_info=comic_info_xml("<Series>Saga</Series><Number>2</Number>")),
+    )
+    second = scan(library)
+    assert [s["name_source"] for s in library.rows("series")] == ["cbz_metadata"]
+    assert second.job_id is not None
+    (undone,) = library.service.undo_job(second.job_id, BY)
+    assert [s["name_source"] for s in library.rows("series")] == ["filepath"]
+    assert len(library.rows("books")) == 1
+    library.undo(undone.run_id)
+    assert [s["name_source"] for s in library.rows("series")] == ["cbz_metadata"]
+    assert len(library.rows("books")) == 2
+
+
 def test_a_file_added_to_a_known_book_speaks_for_it(library: Library) -> None:
     put(library, "Dune/dune.epub", epub("Dune"))
     scan(library)

@@ -99,7 +99,7 @@ class UndoCheck:
     def _belongs(self, entry: Entry) -> bool:
         """Tell whether an entry's row is the run's book, one of its files, or hangs on them."""
         if entry.table == "series" and entry.field == NAME_SOURCE:
-            return entry.pk in self._series_ids()
+            return entry.pk in self._series_ids() or self._may_be_of_whole_book(entry.pk)
         if entry.table in _ENTITY_TABLES:
             return entry.old is None or image_of(entry.old).get("id") == entry.pk
         if entry.field == ROW:
@@ -126,6 +126,12 @@ class UndoCheck:
     def _series_ids(self) -> set[int]:
         cells = (c for e in self.run.entries if e.field == "series" for c in (e.old, e.new))
         return {row["series_id"] for cell in cells for row in rows_of(BY_NAME["series"], cell)}
+
+    def _may_be_of_whole_book(self, series_id: Any) -> bool:
+        """Tell whether the run made, or brought back, a book of the series' library: that notes no lists."""
+        series = row_image(self.conn, "series", series_id)
+        books = [self._row_of(e) for e in self.run.entries if (e.table, e.field) == ("books", ROW)]
+        return any(not book or not series or book["library_id"] == series["library_id"] for book in books)
 
     def _hangs(self, table: str, row: Mapping[str, Any]) -> bool:
         """Tell whether a row belongs to the run's book: itself, or by what it points to."""

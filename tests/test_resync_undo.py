@@ -337,6 +337,27 @@ def test_undo_of_one_files_removal_leaves_the_other(book: Library) -> None:
     assert book.content() == before
 
 
+@pytest.mark.parametrize("foreign_keys", ["on", "off"])
+def test_a_file_comes_back_only_to_a_book_that_is_there(book: Library, foreign_keys: str) -> None:
+    book.add_file(1, "b.epub", epub())
+    book.scan()
+    book.add_witness()
+    before = book.content()
+    runs = []
+    for pk in (1, 2):
+        book.remove(pk)
+        runs.append(book.scan("files", pk).run_id)
+    assert 1 not in [b["id"] for b in book.rows("books")]
+    book.conn.execute(f"pragma foreign_keys = {foreign_keys}")
+    gone = book.dump()
+    with pytest.raises(UndoConflict, match=r"books\.1 was removed since"):
+        book.undo(runs[0])
+    assert book.dump() == gone
+    book.undo(runs[1])
+    book.undo(runs[0])
+    assert book.content() == before
+
+
 def test_a_series_source_that_rose_since_stays(book: Library) -> None:
     book.add(
         "series", library_id=1, name="S", name_source="filepath", sort_name="S", sort_name_source="filepath"

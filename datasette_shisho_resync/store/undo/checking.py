@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from ...comparison import comparison_key
 from ...errors import Conflict, UndoConflict
@@ -44,10 +44,11 @@ class UndoCheck:
             raise Conflict(f"Run {self.run.id} was undone before, by run {self.run.undone_by}.")
         self._prepare()
         if not self.book_ids:
-            name = f"{self.run.target.table}.{self.run.target.pk}"
-            raise UndoConflict(f"Run {self.run.id} can't be undone: {name} was removed since.", (name,))
+            self._refuse_without(f"{self.run.target.table}.{self.run.target.pk}")
         for entry in self.run.entries:
             self._require_ours(entry)
+        for owner in self._lost_owners():
+            self._refuse_without(owner)
         changed = tuple(name for entry in self.run.entries for name in self._changed_since(entry))
         if changed:
             names = ", ".join(changed)
@@ -60,6 +61,24 @@ class UndoCheck:
                 self.removed.setdefault(entry.table, []).append(image_of(entry.old))
         self.row_tables = frozenset(self._row_tables())
         self.book_ids = frozenset(self._book_ids())
+
+    def _refuse_without(self, name: str) -> NoReturn:
+        raise UndoConflict(f"Run {self.run.id} can't be undone: {name} was removed since.", (name,))
+
+    def _lost_owners(self) -> Iterator[str]:
+        """Yield books and files that rows to be put back hang on, and that went since by another run."""
+        owners = {
+            (r.parent, r.parent_column, image[r.column]): None
+            for r in self.references
+            for image in self.removed.get(r.child, ())
+            if r.parent in TABLES and r.owns and image.get(r.column) is not None
+        }
+        for table, column, value in owners:
+            if any(image.get(column) == value for image in self.removed.get(table, ())):
+                continue
+            sql = f"select 1 from {quoted(table)} where {quoted(column)} = ?"
+            if self.conn.execute(sql, (value,)).fetchone() is None:
+                yield f"{table}.{value}"
 
     def _require_ours(self, entry: Entry) -> None:
         is_named = isinstance(entry.table, str) and isinstance(entry.field, str)

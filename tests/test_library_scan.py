@@ -816,6 +816,17 @@ def test_a_sidecar_with_broken_json_does_not_stop_the_scan(library: Library) -> 
     assert library.book_sidecar().read_text() == "{ no"
 
 
+def test_a_book_imported_beside_a_sidecar_with_broken_json_can_be_changed(library: Library) -> None:
+    path = put(library, "Dune/dune.epub", epub("Dune"))
+    sidecar = path.with_name("Dune.metadata.json")
+    sidecar.write_text("{ no")
+    assert any("Dune.metadata.json" in warning for warning in scan(library).warnings)
+    library.rewrite(1, epub("Dune Messiah"))
+    assert library.refresh().run_id is not None
+    assert library.book()["title"] == "Dune Messiah"
+    assert sidecar.read_text() == "{ no"
+
+
 def test_undo_of_an_import_spares_a_book_that_a_person_edited_since(library: Library) -> None:
     put(library, "Dune/dune.epub", epub("Dune"))
     job_id = scan(library).job_id

@@ -304,7 +304,7 @@ class Importer:
             return covers
         drafts = drafts_of(book, made, files, self._first_main(made, files), Identities(self._known))
         written = sidecars_to_write(drafts)
-        seen = [(d.path, d.found.sha256) for d in drafts if d.found is not None]
+        seen = [(d.path, d.found.sha256) for d in drafts if d.found and d.found.error is None]
         self._unfinished.sidecars.extend([*seen, *((c.path, c.sha256) for c in written)])
         return (*covers, *written)
 

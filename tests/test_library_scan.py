@@ -418,6 +418,39 @@ def test_files_that_look_alike_are_not_taken_for_moved(library: Library) -> None
     assert scan(library).moved == 0
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("Dune/dune.epub", "dune/Dune.epub"), ("Cafe\u0301/a.epub", "Caf\u00e9/a.epub")],
+)
+def test_a_file_that_was_copied_under_another_spelling_keeps_its_record(
+    library: Library, old: str, new: str
+) -> None:
+    path = put(library, old, epub("A"))
+    put(library, "Emma/emma.epub", epub("Emma"))
+    scan(library)
+    library.edit("books", pk=library.rows("files", f"filepath = '{path}'")[0]["book_id"], subtitle="Mine")
+    before = {row["id"] for row in library.rows("files")}
+    shutil.rmtree(path.parent)
+    copied = put(library, new, epub("A, corrected"))
+    assert (report := scan(library, prune=True)).moved == 1
+    assert (report.imported, report.failed) == (0, 0)
+    assert {row["id"] for row in library.rows("files")} == before
+    (book,) = library.rows("books", "subtitle = 'Mine'")
+    assert (book["title"], book["filepath"]) == ("A, corrected", str(copied.parent))
+    assert library.rows("files", f"filepath = '{copied}'")[0]["filesize_bytes"] == copied.stat().st_size
+    assert scan(library, prune=True).unchanged == 2
+
+
+def test_of_several_files_of_one_spelling_none_is_taken_for_another(library: Library) -> None:
+    old = put(library, "A/dune.epub", epub("One"))
+    scan(library)
+    old.unlink()
+    for name in ("Dune.epub", "DUNE.epub"):
+        put(library, f"A/{name}", epub(name))
+    report = scan(library)
+    assert (report.moved, report.imported, report.missing) == (0, 2, 1)
+
+
 def test_vanished_files_stay_until_they_are_pruned(library: Library) -> None:
     path = put(library, "Dune/dune.epub", epub("Dune"))
     put(library, "Emma/emma.epub", epub("Emma"))

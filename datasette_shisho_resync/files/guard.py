@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from ..errors import Conflict, FileRefused, RootUnavailable
 from .confine import reason_of, require_path
-from .names import is_below, is_companion, shown
+from .names import is_below, is_companion, name_key, shown
 
 MAX_KNOWN_FILES = 100
 """How many other files are tried before a root counts as not proved alive."""
@@ -68,21 +67,15 @@ def similar_sibling(path: str) -> str | None:
 
 
 def _similar(folder: str, names: list[str]) -> Iterator[str]:
-    wanted = _folded(names[0])
+    wanted = name_key(names[0])
     for name in sorted(os.listdir(folder)):
-        if _folded(name) != wanted:
+        if name_key(name) != wanted:
             continue
         found = os.path.join(folder, name)
         if len(names) == 1:
             yield found
         elif os.path.isdir(found):
             yield from _similar(found, names[1:])
-
-
-def _folded(name: str) -> str:
-    if name.isascii():
-        return name.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _require_gone(path: str) -> None:

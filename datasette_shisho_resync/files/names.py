@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 
 COVER_MARK = ".cover"
 COVER_MIMES = {
@@ -71,3 +72,10 @@ def find_cover(file_path: str) -> str | None:
         if os.path.lexists(os.path.join(folder, name)):
             return name
     return None
+
+
+def name_key(name: str) -> str:
+    """Return the key under which names are one that differ only in case or Unicode form."""
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import ResyncError
-from ..files import open_confined
+from ..files import name_key, open_confined
 from ..model import Mode, Reason, Target
 from ..parsers.sidecar import SIDECAR_SUFFIX, file_sidecar_path
 from ..resync import By
@@ -55,8 +55,8 @@ class Mover:
     def taken_from(self, found: Survey) -> list[Move]:
         """Match vanished rows with new files that have their bytes, and take both out of the survey.
 
-        By fingerprint, else by size, time and type where only one file on either side has them. Supplements
-        follow the folder of their book.
+        By fingerprint, else by size, time and type where only one file on either side has them, else by a
+        path that differs only in case or Unicode form. Supplements follow the folder of their book.
         """
         if not found.vanished or not found.units:
             return []
@@ -70,6 +70,7 @@ class Mover:
             if key in gone:
                 arrived.setdefault(key, []).append(file)
         moves = [pair for key, files in arrived.items() for pair in self._pairs(gone[key], files)]
+        moves.extend(self._respelled(found, moves))
         moves.extend(self._followers(found, moves))
         _take_out(found, moves)
         return moves
@@ -87,6 +88,20 @@ class Mover:
             for file in match:
                 left.remove(file)
                 yield row, file
+
+    def _respelled(self, found: Survey, moves: Sequence[Move]) -> list[Move]:
+        """Match what is left by its path, as the root guard does: the bytes may be others."""
+        stored, rows, files = self.settings.path_map.stored, _taken_rows(moves), _taken_files(moves)
+        gone: dict[str, list[KnownFile]] = {}
+        for row in found.vanished:
+            if row.role == "main" and row.id not in rows:
+                gone.setdefault(name_key(row.path), []).append(row)
+        arrived: dict[str, list[FoundFile]] = {}
+        for file in found.new_files if gone else ():
+            if file.path not in files:
+                arrived.setdefault(name_key(stored(file.path)), []).append(file)
+        pairs = ((known, arrived.get(key, ())) for key, known in gone.items())
+        return [(known[0], new[0]) for known, new in pairs if len(known) == len(new) == 1]
 
     def _followers(self, found: Survey, moves: Sequence[Move]) -> list[Move]:
         """Match vanished supplements with the files that lie where their book's folder is now.
@@ -181,7 +196,7 @@ def _moved_sidecars(old: str, new: str) -> Iterator[tuple[str, str]]:
 
 
 def _take_out(found: Survey, moves: Sequence[Move]) -> None:
-    rows, files = {row.id for row, _ in moves}, {file.path for _, file in moves}
+    rows, files = _taken_rows(moves), _taken_files(moves)
     found.vanished = [row for row in found.vanished if row.id not in rows]
     found.units = [
         replace(
@@ -191,3 +206,11 @@ def _take_out(found: Survey, moves: Sequence[Move]) -> None:
         )
         for unit in found.units
     ]
+
+
+def _taken_rows(moves: Sequence[Move]) -> set[int]:
+    return {row.id for row, _ in moves}
+
+
+def _taken_files(moves: Sequence[Move]) -> set[str]:
+    return {file.path for _, file in moves}

@@ -358,6 +358,39 @@ def test_a_file_comes_back_only_to_a_book_that_is_there(book: Library, foreign_k
     assert book.content() == before
 
 
+def test_a_removed_book_comes_back_without_pointing_to_what_went_since(book: Library) -> None:
+    book.scan()
+    book.add_witness()
+    for sql in (
+        "create table lists (id integer primary key, name text)",
+        """create table list_books (
+            id integer primary key,
+            list_id integer references lists (id) on delete cascade,
+            book_id integer references books (id) on delete cascade
+        )""",
+        "create table remarks (list_book_id integer references list_books (id) on delete cascade, text text)",
+        """create table shown (
+            book_id integer references books (id) on delete cascade,
+            list_id integer references lists (id) on delete set null
+        )""",
+        "insert into lists values (1, 'kept'), (2, 'dropped')",
+        "insert into list_books values (1, 1, 1), (2, 2, 1)",
+        "insert into remarks values (1, 'kept'), (2, 'dropped')",
+        "insert into shown values (1, 1), (1, 2)",
+    ):
+        book.conn.execute(sql)
+    book.remove(1)
+    removal = book.scan()
+    book.conn.execute("delete from lists where id = 2")
+    undone = book.undo(removal.run_id)
+    assert book.conn.execute("pragma foreign_key_check").fetchall() == []
+    assert [row["list_id"] for row in book.rows("list_books")] == [1]
+    assert [row["text"] for row in book.rows("remarks")] == ["kept"]
+    assert [row["list_id"] for row in book.rows("shown")] == [1, None]
+    book.undo(undone.run_id)
+    assert [book.rows(table) for table in ("list_books", "remarks", "shown")] == [[], [], []]
+
+
 def test_a_series_source_that_rose_since_stays(book: Library) -> None:
     book.add(
         "series", library_id=1, name="S", name_source="filepath", sort_name="S", sort_name_source="filepath"

@@ -16,7 +16,18 @@ from ...fields import BY_NAME, ENTITIES, Entity, Field, Kind, Level
 from ..apply import MARK, cover_columns, mark, mark_entry, set_columns, unmark
 from ..entities import forget_entity
 from ..history import Entry, Run, made_by_undone_runs
-from ..removal import ENTITY_OF, NAMED, doomed_rows, is_used, kept_images, remove_rows, restore_row, row_image
+from ..removal import (
+    ENTITY_OF,
+    NAMED,
+    Reference,
+    doomed_rows,
+    is_used,
+    kept_images,
+    references,
+    remove_rows,
+    restore_row,
+    row_image,
+)
 from ..schema import LibrarySchema, quoted, sql_text
 from ..search import index_entity
 from ..snapshot import find_entity, load_list
@@ -36,6 +47,8 @@ class Undo:
     run: Run
     timestamp: str
     entries: list[Entry] = field(default_factory=list)
+    _references: tuple[Reference, ...] = ()
+    _coming: set[tuple[str, str, Any]] = field(default_factory=set)  # (table, column, value) of removed rows
 
     def check(self) -> None:
         """Raises `UndoConflict` naming what was changed since, `Conflict` for history that is not ours."""
@@ -46,6 +59,7 @@ class Undo:
         its job made that were undone while it was used."""
         self.conn.execute("pragma defer_foreign_keys = on")  # a chapter may come before its parent
         removed = [e for e in reversed(self.run.entries) if e.field == ROW and e.new is None]
+        self._expect(removed)
         for entry in removed:
             self._restore(entry)
         for entry in removed:
@@ -63,7 +77,38 @@ class Undo:
         image = image_of(entry.old)
         if entry.table in ENTITY_OF:
             image = {name: value for name, value in image.items() if name != NAMED}
-        self._bring_back(entry.table, entry.pk, image)
+        placed = self._placed(entry.table, image)
+        if placed is not None:
+            self._bring_back(entry.table, entry.pk, placed)
+
+    def _expect(self, removed: Sequence[Entry]) -> None:
+        """Note the rows that come back, to which others of them may point."""
+        self._references = references(self.conn) if removed else ()
+        pointed_to = {(r.parent, r.parent_column) for r in self._references}
+        for entry in removed:
+            image, entity = image_of(entry.old), ENTITY_OF.get(entry.table)
+            self._coming |= {(entry.table, c, v) for c, v in image.items() if (entry.table, c) in pointed_to}
+            if entity is not None and NAMED in image:
+                self._coming.add((entity.table, "id", image[entity.id_column]))
+
+    def _placed(self, table: str, image: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return a removed row without what it pointed to and is gone since; None when it would have gone
+        with that."""
+        placed = dict(image)
+        for r in self._references:
+            if r.child != table or placed.get(r.column) is None or self._is_there(r, placed[r.column]):
+                continue
+            if r.owns:
+                self._coming -= {(table, column, value) for column, value in image.items()}
+                return None
+            placed[r.column] = None
+        return placed
+
+    def _is_there(self, to: Reference, value: Any) -> bool:
+        if (to.parent, to.parent_column, value) in self._coming:
+            return True
+        sql = f"select 1 from {quoted(to.parent)} where {quoted(to.parent_column)} = ?"
+        return self.conn.execute(sql, (value,)).fetchone() is not None
 
     def _bring_back(self, table: str, pk: int, image: Mapping[str, Any]) -> None:
         self._insert(table, pk, list(image.items()))

@@ -382,6 +382,20 @@ def test_a_move_can_be_undone(library: Library) -> None:
     assert library.content() == before
 
 
+def test_undo_of_a_move_is_refused_in_words_where_another_file_took_the_place(library: Library) -> None:
+    path = put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    path.rename(library.root / "Dune/moved.epub")
+    move = scan(library)
+    put(library, "Dune/dune.epub", epub("Another"))
+    scan(library)
+    before = library.dump()
+    assert move.job_id is not None
+    with pytest.raises(UndoConflict, match=r"files\.1 has no place any more: another row has the same file"):
+        library.service.undo_job(move.job_id, BY)
+    assert library.dump() == before
+
+
 @pytest.mark.parametrize("new_name", ["moving.epub", "Moving.epub"])
 def test_the_sidecars_of_a_moved_folder_are_no_news(library: Library, new_name: str) -> None:
     path = put(library, f"Moving/{new_name}", epub("A"))

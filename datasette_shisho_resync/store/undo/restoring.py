@@ -195,9 +195,11 @@ class Undo:
             return  # a series belongs to many books: what came after counts
         placeholder = "cast(? as text)" if isinstance(value, str) else "?"
         bound = sql_text(value) if isinstance(value, str) else value
-        self.conn.execute(
-            f"update {quoted(table)} set {quoted(column)} = {placeholder} where rowid = ?", (bound, entry.pk)
-        )
+        with self._taking_place(table, entry.pk):
+            self.conn.execute(
+                f"update {quoted(table)} set {quoted(column)} = {placeholder} where rowid = ?",
+                (bound, entry.pk),
+            )
         self.entries.append(Entry(table, entry.pk, entry.field, entry.new, None, value, None, entry.reason))
 
     def _holds(self, table: str, pk: int, column: str, value: Any) -> bool:

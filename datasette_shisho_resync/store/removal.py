@@ -28,6 +28,9 @@ _KNOWN_CHILDREN = (
     ("files", "file_fingerprints", "file_id"),
 )
 
+LIBRARY_ROWS = frozenset({"books", *(child for _, child, _ in _KNOWN_CHILDREN)})
+"""The tables whose rows are a book; all others that hang on books are somebody else's."""
+
 NAMED = "named"
 ENTITY_OF = {f.link_table or f.level.value: f.entity for f in FIELDS if f.entity is not None}
 """The kind of named row that the rows of a table point to."""

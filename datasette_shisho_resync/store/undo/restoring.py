@@ -18,6 +18,7 @@ from ..entities import forget_entity
 from ..history import Entry, Run, made_by_undone_runs
 from ..removal import (
     ENTITY_OF,
+    LIBRARY_ROWS,
     NAMED,
     Reference,
     doomed_rows,
@@ -92,11 +93,12 @@ class Undo:
                 self._coming.add((entity.table, "id", image[entity.id_column]))
 
     def _placed(self, table: str, image: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return a removed row without what it pointed to and is gone since; None when it would have gone
-        with that."""
+        """Return a removed row of another's table without what it pointed to and is gone since; None when it
+        would have gone with that. The library's own rows come back as they were."""
         placed = dict(image)
-        for r in self._references:
-            if r.child != table or placed.get(r.column) is None or self._is_there(r, placed[r.column]):
+        for r in self._references if table not in LIBRARY_ROWS else ():
+            value = placed.get(r.column) if r.child == table else None
+            if value is None or self._is_there(r, value):
                 continue
             if r.owns:
                 self._coming -= {(table, column, value) for column, value in image.items()}

@@ -38,7 +38,7 @@ from .normalize.titles import (
 )
 from .parsers.filename import parse_path
 from .parsers.sidecar import SIDECAR_FIELDS, parse_sidecar
-from .sources import EXISTING_COVER, FILEPATH, SIDECAR, is_embedded
+from .sources import EXISTING_COVER, FILEPATH, MANUAL, SIDECAR, is_embedded
 from .values import is_empty
 
 _BOOK_NAMES = frozenset(f.name for f in BOOK_FIELDS)
@@ -77,13 +77,18 @@ def file_layers(
     row: FileRow,
     book: BookRow,
     stored_cover: Stored,
-    seen_sidecars: frozenset[tuple[str, str]],
+    seen: frozenset[tuple[str, str]],
     circumstances: Circumstances,
     *,
     shown_path: str,
     root_level: bool,
 ) -> tuple[Layer, ...]:
-    """Return every layer that one main file gives, for its own fields and for its book's."""
+    """Return every layer that one main file gives, for its own fields and for its book's.
+
+    `seen`: the contents, (path, SHA-256), of its sidecars as last seen, and of its covers as written.
+    """
+    if circumstances.mode is Mode.SCAN and is_replaced_by_hand(stored_cover, row, seen):
+        circumstances = replace(circumstances, cover_mimes=frozenset())
     parsed = _comic_numbered(reading.parsed, row) if reading.parsed else None
     layers: list[Layer] = []
     if circumstances.path_speaks:
@@ -98,7 +103,7 @@ def file_layers(
     if circumstances.sidecars_count:
         layers.extend(
             _with_page(layer, reading, stored_cover, circumstances)
-            for layer in sidecar_layer(reading.sidecar, seen_sidecars, _FILE_NAMES)
+            for layer in sidecar_layer(reading.sidecar, seen, _FILE_NAMES)
         )
     return tuple(layers)
 
@@ -311,6 +316,27 @@ def stored_cover(stored: Stored, reading: FileReading, row: FileRow) -> Stored:
     is_there = row.cover_name is not None and reading.image_name == row.cover_name
     cover: CoverImage | None = reading.image if is_there else None
     return replace(stored, value=cover)
+
+
+def cover_path(row: FileRow) -> str:
+    """Return where the cover lies that a file's row names."""
+    return os.path.join(os.path.dirname(row.path), row.cover_name or "")
+
+
+def is_replaced_by_hand(stored: Stored, row: FileRow, seen: Collection[tuple[str, str]]) -> bool:
+    """Tell whether somebody put the image there in the place of one that a run wrote.
+
+    Where no run wrote one, as in a library of Shisho's, nobody can tell.
+    """
+    image, path = stored.value, cover_path(row)
+    written = {sha256 for place, sha256 in seen if place == path}
+    return isinstance(image, CoverImage) and bool(written) and image.sha256 not in written
+
+
+def is_of_program(stored: Stored, row: FileRow, seen: Collection[tuple[str, str]]) -> bool:
+    """Tell whether the image that is there is one that a run, or Shisho, wrote and not a person."""
+    is_chosen = stored.source in (MANUAL, EXISTING_COVER)
+    return not is_chosen and not is_replaced_by_hand(stored, row, seen)
 
 
 def is_unchanged(stat: FileStat | None, size_bytes: int, modified_ns: int | None) -> bool:

@@ -10,6 +10,7 @@ from library import Library, changed, epub, kept
 from pypdf import PdfWriter
 
 from datasette_shisho_resync.model import Mode, Reason
+from datasette_shisho_resync.store.history import forget_runs
 
 RED, BLUE, GREEN = (png(4, 6, color) for color in ("red", "blue", "green"))
 
@@ -60,6 +61,102 @@ def test_a_cover_that_did_not_come_from_the_file_stays_in_scan(covered: Library,
 def test_an_unchanged_file_leaves_an_image_that_somebody_replaced(covered: Library) -> None:
     covered.write(covered.root / "Shelf" / "a.epub.cover.png", GREEN)
     assert not covered.scan().changed
+
+
+@pytest.fixture
+def overwritten(covered: Library) -> Library:
+    """Somebody put a green image in the place of the red one, then a new edition with a blue one came."""
+    covered.write(covered.root / "Shelf" / "a.epub.cover.png", GREEN)
+    covered.rewrite(1, epub("New Edition", cover=BLUE))
+    return covered
+
+
+def test_an_image_put_in_the_place_of_a_written_cover_stays_in_scan_and_is_told_of(
+    overwritten: Library,
+) -> None:
+    outcome = overwritten.scan()
+    assert list(changed(outcome)) == ["title", "sort_title", "name"]
+    assert image(overwritten) == GREEN
+    assert ["a.epub.cover.png was replaced by hand" in w for w in outcome.warnings] == [True]
+    again = overwritten.scan()
+    assert not again.changed
+    assert again.warnings == ()
+
+
+@pytest.mark.parametrize("mode", [Mode.REFRESH, Mode.RESET])
+def test_what_overwrites_such_an_image_shows_it_and_undo_brings_it_back_to_stay(
+    overwritten: Library, mode: Mode
+) -> None:
+    assert "cover" in changed(overwritten.preview(mode))
+    run = overwritten.run(mode)
+    assert image(overwritten) == BLUE
+    overwritten.undo(run.run_id)
+    overwritten.rewrite(1, epub(cover=RED))
+    overwritten.scan()
+    assert image(overwritten) == GREEN
+
+
+def test_after_a_refresh_the_cover_follows_the_file_again(overwritten: Library) -> None:
+    overwritten.refresh()
+    overwritten.rewrite(1, epub(cover=jpeg(4, 6)))
+    overwritten.scan()
+    assert image(overwritten) == jpeg(4, 6)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_cover_that_undo_brought_back_follows_the_file(covered: Library, mode: Mode) -> None:
+    covered.rewrite(1, epub(cover=BLUE))
+    covered.undo(covered.run(mode).run_id)
+    covered.rewrite(1, epub(cover=GREEN))
+    covered.scan()
+    assert image(covered) == GREEN
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_cover_that_another_program_wrote_follows_the_file_also_after_an_undo(
+    covered: Library, mode: Mode
+) -> None:
+    covered.conn.execute("delete from resync_sidecars")  # as in a library of Shisho's
+    covered.rewrite(1, epub(cover=BLUE))
+    run = covered.run(mode)
+    assert image(covered) == BLUE
+    covered.undo(run.run_id)
+    covered.rewrite(1, epub(cover=GREEN))
+    covered.scan()
+    assert image(covered) == GREEN
+
+
+def test_the_history_may_be_forgotten_before_an_image_is_replaced(overwritten: Library) -> None:
+    forget_runs(overwritten.conn, "9999")
+    overwritten.scan()
+    assert image(overwritten) == GREEN
+
+
+@pytest.mark.parametrize("write_sidecars", [False, True])
+def test_the_cover_of_an_imported_book_may_be_replaced_by_hand(
+    library: Library, write_sidecars: bool
+) -> None:
+    library.configure(write_sidecars=write_sidecars)
+    media = library.root / "Shelf" / "a.epub"
+    media.parent.mkdir()
+    library.write(media, epub(cover=RED))
+    library.scan_all()
+    library.write(media.with_name("a.epub.cover.png"), GREEN)
+    library.rewrite(1, epub("New Edition", cover=BLUE))
+    library.scan_all()
+    assert (library.book()["title"], image(library)) == ("New Edition", GREEN)
+
+
+@pytest.mark.parametrize(("by_hand", "last"), [(True, GREEN), (False, BLUE)])
+def test_a_cover_is_known_where_its_folder_moved(covered: Library, by_hand: bool, last: bytes) -> None:
+    if by_hand:
+        covered.write(covered.root / "Shelf" / "a.epub.cover.png", GREEN)
+    (covered.root / "Shelf").rename(covered.root / "Moved")
+    covered.scan_all()
+    covered.rewrite(1, epub(cover=BLUE))
+    covered.scan()
+    assert covered.file_path().parent.name == "Moved"
+    assert image(covered) == last
 
 
 def test_refresh_replaces_a_cover_that_a_person_chose(covered: Library) -> None:

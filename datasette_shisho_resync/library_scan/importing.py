@@ -298,14 +298,15 @@ class Importer:
         return brief_of_book(self.conn, Target("books", book_id), book)
 
     def _companions(self, book: NewBook, made: MadeBook, files: Sequence[MadeFile]) -> tuple[Companion, ...]:
-        """Return the covers and sidecars to write, and remember the sidecars as they will be."""
+        """Return the covers and sidecars to write, and remember them as they will be."""
         covers = covers_of(files)
+        self._unfinished.seen.extend([(c.path, c.sha256) for c in covers])
         if not self.settings.write_sidecars or not files:
             return covers
         drafts = drafts_of(book, made, files, self._first_main(made, files), Identities(self._known))
         written = sidecars_to_write(drafts)
         seen = [(d.path, d.found.sha256) for d in drafts if d.found and d.found.error is None]
-        self._unfinished.sidecars.extend([*seen, *((c.path, c.sha256) for c in written)])
+        self._unfinished.seen.extend([*seen, *((c.path, c.sha256) for c in written)])
         return (*covers, *written)
 
     def _first_main(self, made: MadeBook, files: Sequence[MadeFile]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import ResyncError
-from ..files import name_key, open_confined
+from ..files import cover_names, name_key, open_confined
 from ..model import Mode, Reason, Target
 from ..parsers.sidecar import SIDECAR_SUFFIX, file_sidecar_path
 from ..resync import By
@@ -137,7 +137,7 @@ class Mover:
         """Give a file's row its new path, and its book's if that follows, as a run of its own."""
         path = self.settings.path_map.stored(file.path)
         set_path(self.conn, "files", row.id, path)
-        also_seen_at(self.conn, list(_moved_sidecars(row.path, path)))
+        also_seen_at(self.conn, list(_moved_companions(row.path, path)))
         entries = [Entry("files", row.id, "filepath", row.path, None, path, None, Reason.NEW_VALUE.value)]
         entries.extend(self._move_book(row, path))
         index_book(self.conn, schema, row.book_id)
@@ -183,13 +183,16 @@ def _moved_folder(row: KnownFile, path: str) -> tuple[int, str, str]:
     return row.book_id, old, new
 
 
-def _moved_sidecars(old: str, new: str) -> Iterator[tuple[str, str]]:
-    """Yield where the sidecars of a file were, and where they are if they went along: no news there.
+def _moved_companions(old: str, new: str) -> Iterator[tuple[str, str]]:
+    """Yield where the covers and sidecars of a file were, and where they are if they went along: no news
+    there.
 
-    The book's stays where it was when other files of the book did.
+    The book's sidecar stays where it was when other files of the book did.
     """
     yield old + SIDECAR_SUFFIX, new + SIDECAR_SUFFIX
     old_folder, new_folder = os.path.dirname(old), os.path.dirname(new)
+    for cover, moved in zip(cover_names(old), cover_names(new), strict=True):
+        yield os.path.join(old_folder, cover), os.path.join(new_folder, moved)
     for name in (os.path.splitext(os.path.basename(old))[0], os.path.basename(old_folder)):
         sidecar = name + SIDECAR_SUFFIX
         yield os.path.join(old_folder, sidecar), os.path.join(new_folder, sidecar)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..store.entities import index_created
 from ..store.history import Entry, record_entries
-from ..store.pending import add_sidecars
+from ..store.pending import add_seen
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema
 from ..store.search import index_book, index_series, insert_books
@@ -16,14 +16,15 @@ from ..store.search import index_book, index_series, insert_books
 @dataclass(slots=True)
 class Unfinished:
     """What the books since the last commit still need: search rows of named rows (table, id), of books
-    (with whether they are new) and of series; the review state of files; history and known sidecars."""
+    (with whether they are new) and of series; the review state of files; history; sidecars and covers
+    as they are or will be."""
 
     entities: list[tuple[str, int]] = field(default_factory=list)
     books: dict[int, bool] = field(default_factory=dict)
     series: set[int] = field(default_factory=set)
     files: list[int] = field(default_factory=list)
     history: list[tuple[int, Entry]] = field(default_factory=list)
-    sidecars: list[tuple[str, str]] = field(default_factory=list)
+    seen: list[tuple[str, str]] = field(default_factory=list)
 
     def finish(self, conn: sqlite3.Connection, schema: LibrarySchema) -> None:
         """Write it, the last thing before a commit."""
@@ -35,4 +36,4 @@ class Unfinished:
             index_series(conn, schema, series_id)
         recompute_review(conn, schema, self.files)
         record_entries(conn, self.history)
-        add_sidecars(conn, self.sidecars)
+        add_seen(conn, self.seen)

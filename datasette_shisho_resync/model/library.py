@@ -146,7 +146,10 @@ EMPTY = Stored(None)
 @portable
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state that a plan starts from: the brief, and every field of the book and of its files."""
+    """The state that a plan starts from: the brief, and every field of the book and of its files.
+
+    `seen_sidecars`: as in the brief, and the covers, (path, SHA-256), that runs wrote where one is at stake.
+    """
 
     brief: Brief
     book: Mapping[str, Stored]

@@ -38,7 +38,7 @@ from ..store.search import index_book, index_series, unindex_book
 from ..store.snapshot import load_brief, series_of_book
 from ..store.times import from_stored, now
 from ..store.waiting import WaitingRows
-from .companions import Companion, covers_to_write, note_seen, record_companions
+from .companions import Companion, covers_to_write, note_covers, note_seen, record_companions
 from .gathering import Ask, Gathered
 from .planning import Planned, plan_run
 from .sidecar_drafts import (
@@ -160,6 +160,7 @@ def _write(
         is_used = ask.mode is Mode.SCAN and ask.fields is None
         found = gathered.sidecars.values() if is_used else ()
         note_seen(conn, found, companions, planned.snapshot.seen_sidecars)
+        note_covers(conn, plan.changes, planned.snapshot, cover_names)
     run_id, pending = None, list[int]()
     if plan.changes:
         entries += replaced_entries(conn, companions, drafts, book, planned.snapshot.seen_sidecars)

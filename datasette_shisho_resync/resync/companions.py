@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from ..candidates import cover_path, is_of_program
 from ..errors import ResyncError
 from ..files import read_companion, replace_files
 from ..model import (
@@ -21,9 +22,11 @@ from ..model import (
     Change,
     CoverImage,
     SidecarReading,
+    Snapshot,
 )
 from ..settings import Settings
-from ..store.pending import COVER, SIDECAR, add_pending, note_sidecars
+from ..sources import EXISTING_COVER
+from ..store.pending import COVER, SIDECAR, add_pending, add_seen, note_sidecars
 from ..store.waiting import WaitingRows
 from .gathering import readable_roots
 
@@ -116,6 +119,25 @@ def note_seen(
     for path, contents in hashes.items():
         if path in sidecars or not all((path, sha256) in seen for sha256 in contents):
             note_sidecars(conn, path, sorted(contents), is_written=path in sidecars)
+
+
+def note_covers(
+    conn: sqlite3.Connection, changes: Sequence[Change], snapshot: Snapshot, cover_names: dict[int, str]
+) -> None:
+    """Remember the covers that a run writes, and those that it replaces if no person put them there; one at
+    their place that is neither was put there by a person."""
+    seen: list[tuple[str, str]] = []
+    for change in changes:
+        if change.field != "cover" or change.new_source == EXISTING_COVER:
+            continue
+        row = snapshot.brief.file(change.pk)
+        if isinstance(change.new, CoverImage):
+            seen.append((cover_path(replace(row, cover_name=cover_names[change.pk])), change.new.sha256))
+        replaced = snapshot.files[change.pk]["cover"]
+        image = replaced.value
+        if isinstance(image, CoverImage) and is_of_program(replaced, row, snapshot.seen_sidecars):
+            seen.append((cover_path(row), image.sha256))
+    add_seen(conn, seen)
 
 
 def write_companions(companions: Sequence[Companion], roots: Sequence[str], settings: Settings) -> list[str]:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from ..candidates import (
     Circumstances,
     book_sidecar_layer,
+    cover_path,
     file_layers,
     is_part,
+    is_replaced_by_hand,
     is_unchanged,
     offered_cover_mimes,
     sidecar_content,
@@ -42,6 +44,7 @@ from ..model import (
 )
 from ..parsers.filename import is_in_book_folder
 from ..settings import Settings
+from ..sources import is_embedded
 from ..store.removal import DoomedRow, doomed_rows
 from ..store.schema import LibrarySchema
 from ..store.snapshot import load_snapshot, resolve_names
@@ -88,6 +91,8 @@ def plan_run(
     whole = make_plan(ask.target, ask.mode, decisions, changes, _file_states(gathered), ())
     plan = limited(whole, ask.fields)
     warnings = [*_warnings(gathered)]
+    if ask.mode is Mode.SCAN and (ask.fields is None or "cover" in ask.fields):
+        warnings.extend(_kept_images(gathered, snapshot))
     if settings.write_sidecars and plan.changes and ask.fields is None:
         warnings.extend(_unused_edits(plan, decisions, gathered, snapshot))
     plan = replace(plan, warnings=tuple(dict.fromkeys(warnings)))
@@ -124,9 +129,9 @@ def _decided(
     brief = gathered.brief
     gone = {(d.table, d.pk) for d in doomed}
     files = tuple(_effective_rows(gathered, gone))
-    sidecars = list(gathered.sidecars)
+    paths = [*gathered.sidecars, *_covers_at_stake(files, gathered)]
     with_book = brief.book if brief.book and ("books", brief.book.id) not in gone else None
-    bare = load_snapshot(conn, schema, replace(brief, book=with_book), [f.id for f in files], sidecars)
+    bare = load_snapshot(conn, schema, replace(brief, book=with_book), [f.id for f in files], paths)
     covered = {f.id: _with_cover(bare.files[f.id], gathered.readings[f.id], f) for f in files}
     layers = {f.id: _layers(f, gathered, covered[f.id], bare, ask.mode, settings) for f in files}
     book_layers = _book_layers(files, layers, gathered, bare, ask.mode)
@@ -165,6 +170,14 @@ def _with_cover(stored: Mapping[str, Stored], reading: FileReading, file: FileRo
     if not file.is_main:  # a supplement is not read, so nothing is known of its cover
         return {name: value for name, value in stored.items() if name != "cover"}
     return {**stored, "cover": stored_cover(stored["cover"], reading, file)}
+
+
+def _covers_at_stake(files: Iterable[FileRow], gathered: Gathered) -> Iterator[str]:
+    """Yield where the covers are in whose place another one could be written."""
+    for file in files:
+        reading = gathered.readings[file.id]
+        if file.cover_name and reading.image_name == file.cover_name and any(offered_cover_mimes(reading)):
+            yield cover_path(file)
 
 
 def _layers(
@@ -249,6 +262,18 @@ def _warnings(gathered: Gathered) -> list[str]:
         if sidecar.parsed is not None:
             found.extend(f"{shown(sidecar.path)}: {w}" for w in sidecar.parsed.warnings)
     return found
+
+
+def _kept_images(gathered: Gathered, snapshot: Snapshot) -> Iterator[str]:
+    """Warn of each image that keeps a changed file's new cover away."""
+    for file_id, stored in snapshot.files.items():
+        parsed, cover = gathered.readings[file_id].parsed, stored.get("cover", EMPTY)
+        if parsed is None or parsed.cover in (None, cover.value) or not is_embedded(cover.source):
+            continue
+        row = gathered.brief.file(file_id)
+        if is_replaced_by_hand(cover, row, snapshot.seen_sidecars):
+            place = shown(cover_path(row))
+            yield f"{place} was replaced by hand and stays; refresh takes the cover in the file"
 
 
 def _unused_edits(

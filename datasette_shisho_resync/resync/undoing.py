@@ -13,7 +13,7 @@ from ..model import TABLES, Brief, Mode, Target
 from ..parsers.sidecar import file_sidecar_path
 from ..settings import Settings
 from ..store.history import Entry, Run, RunHeader, from_cell, load_blob, load_run, mark_undone, record_run
-from ..store.pending import note_sidecars
+from ..store.pending import SIDECAR, note_sidecars
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, exact_text
 from ..store.search import index_book, index_series, unindex_book
@@ -155,7 +155,7 @@ def _companions(
     note_seen(conn, (), written)
     if run.mode != Mode.SCAN.value:  # these ignored the edits that come back, so they are still news
         ours = {from_cell(e.old)["path"] for e in run.entries if e.field in FILE_FIELDS and _was_seen(e)}
-        for companion in restored:
+        for companion in (c for c in restored if c.kind == SIDECAR):
             note_sidecars(conn, companion.path, (companion.sha256,) if companion.path in ours else ())
     companions = [*restored, *written]
     return companions, replaced_entries(conn, companions, drafts, brief.book, state.seen_sidecars), warnings

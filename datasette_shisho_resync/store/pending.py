@@ -1,4 +1,5 @@
-"""What a committed run has still to do beside the database, and sidecars as last read or written."""
+"""What a committed run has still to do beside the database, sidecars as last read or written, and every
+cover that was written."""
 
 from __future__ import annotations
 
@@ -73,9 +74,9 @@ def _hashes_at(conn: sqlite3.Connection, path: str) -> set[str]:
     return {row[0] for row in rows}
 
 
-def add_sidecars(conn: sqlite3.Connection, seen: Sequence[tuple[str, str]]) -> None:
-    """Remember the contents, (path, sha256), of the sidecars of new files; a file of that name may have had
-    the same before."""
+def add_seen(conn: sqlite3.Connection, seen: Sequence[tuple[str, str]]) -> None:
+    """Remember contents, (path, sha256), of covers or of the sidecars of new files, beside those that are
+    remembered of these paths, which may be the same."""
     timestamp = now()
     conn.executemany(
         "insert or replace into resync_sidecars (path, sha256, seen_at) values (cast(? as text), ?, ?)",
@@ -84,7 +85,7 @@ def add_sidecars(conn: sqlite3.Connection, seen: Sequence[tuple[str, str]]) -> N
 
 
 def also_seen_at(conn: sqlite3.Connection, moves: Sequence[tuple[str, str]]) -> None:
-    """Remember sidecars also at the paths, (old, new), to which they may have been moved."""
+    """Remember covers and sidecars also at the paths, (old, new), to which they may have been moved."""
     conn.executemany(
         """
         insert or ignore into resync_sidecars (path, sha256, seen_at)
@@ -106,7 +107,7 @@ def seen_sidecars(conn: sqlite3.Connection, folder: str) -> dict[str, int] | Non
         """
         select path, max(seen_at)
         from resync_sidecars
-        where path > cast(? as text) and path < cast(? as text)
+        where path > cast(? as text) and path < cast(? as text) and path like '%.json'
         group by path
         """,
         (sql_text(folder.rstrip("/") + "/"), sql_text(folder.rstrip("/") + "0")),

@@ -148,6 +148,56 @@ def test_one_bad_value_is_left_out_with_a_warning(content: dict[str, Any], warni
     assert parsed({"title": "T", **content}) == ParsedFile("sidecar", title="T", warnings=(warning,))
 
 
+NO_OBJECT = "has an entry that is not an object"
+ISBN, ISBN_ENTRY = Identifier("isbn_13", "9780316229296"), {"type": "isbn_13", "value": "9780316229296"}
+
+
+@pytest.mark.parametrize(
+    ("key", "entries", "kept", "what"),
+    [
+        ("genres", ["SF", 5, "Fantasy"], ("SF", "Fantasy"), f"{NO_OBJECT}; entry 2 was left out."),
+        ("tags", [None, "a", []], ("a",), f"{NO_OBJECT}; entries 1, 3 were left out."),
+        ("genres", ["a", *[0] * 9], ("a",), f"{NO_OBJECT}; entries 2, 3, 4, 5 … were left out."),
+        ("genres", [0], (), f"{NO_OBJECT}; entry 1 was left out."),
+        (
+            "narrators",
+            [{"name": 5}, "N"],
+            ("N",),
+            "has an entry whose name must be text; entry 1 was left out.",
+        ),
+        (
+            "authors",
+            [{"name": "A"}, {"name": "B", "role": "hero"}],
+            (Author("A"),),
+            "has an entry with an unknown role; entry 2 was left out.",
+        ),
+        ("identifiers", [ISBN_ENTRY, "978"], (ISBN,), f"{NO_OBJECT}; entry 2 was left out."),
+    ],
+)
+def test_one_bad_entry_leaves_the_others_of_a_list(
+    key: str, entries: list[Any], kept: tuple[Any, ...], what: str
+) -> None:
+    found = parsed({key: entries})
+
+    assert getattr(found, key) == kept
+    assert found.warnings == (f"In the sidecar, {key} {what}",)
+
+
+def test_a_list_is_told_everything_that_is_wrong_in_it() -> None:
+    found = parsed({"authors": ["A", 5, {"name": "B", "role": "hero"}]})
+
+    assert found.authors == (Author("A"),)
+    assert len(found.warnings) == 2
+
+
+def test_a_list_of_too_many_entries_is_left_out_as_a_whole() -> None:
+    found = parse_sidecar(b'{"genres": ["a", 5, "c"]}', "x", Limits(max_list_entries=2)).parsed
+
+    assert found is not None
+    assert found.genres == ()
+    assert "max_list_entries (2)" in found.warnings[0]
+
+
 @pytest.mark.parametrize(
     "numbers",
     [{"number_end": 2}, {"number": 2, "number_end": 2}, {"unit": "volume"}, {"number": 1, "unit": "x"}],

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from json.encoder import encode_basestring
@@ -29,6 +29,8 @@ SIDECAR_FIELDS = (
     "abridged",
 )  # fmt: skip
 _MAX_ITEMS = 300_000  # an ordinary sidecar has hundreds, one with 20,000 chapters 80,000
+_LOOSE = ("authors", "genres", "tags", "narrators", "identifiers")  # series: spec 2.3; chapters are a tree
+_MOST_PLACES = 4
 _LAST_PAGE = 2**31 - 1
 _MAX_DIGITS = 20  # of a whole number; more than any column holds
 
@@ -142,14 +144,18 @@ def _refuse_constant(text: str) -> NoReturn:
 
 def _parsed(content: Mapping[str, Any], limits: Limits, names: Collection[str]) -> ParsedFile:
     values: dict[str, Any] = {}
-    warnings = []
+    warnings: list[str] = []
     for key in SIDECAR_FIELDS:
         if key not in names or content.get(key) is None:
             continue
         try:
             values[key] = from_json(key, content[key], limits)
         except ValueError as error:
-            warnings.append(f"In the sidecar, {error}; it was left out.")
+            usable, wrong = _sorted_out(key, content[key], limits)
+            if usable:
+                values[key] = from_json(key, usable, limits)
+            told = wrong or {str(error): "it was"}
+            warnings.extend(f"In the sidecar, {what}; {which} left out." for what, which in told.items())
     if "chapters" in values:
         values["chapters"] = _without_repeats(values["chapters"])
     page = content.get("cover_page")
@@ -157,6 +163,31 @@ def _parsed(content: Mapping[str, Any], limits: Limits, names: Collection[str]) 
     if page is not None and not is_page:
         warnings.append("In the sidecar, cover_page is no number of a page; it was left out.")
     return ParsedFile(SIDECAR, **values, cover_page=page if is_page else None, warnings=tuple(warnings))
+
+
+def _sorted_out(key: str, data: object, limits: Limits) -> tuple[list[object], Mapping[str, str]]:
+    """Return the entries of a list that can be used, and by what is wrong which others that is wrong with.
+
+    Nothing of a list that is too long, or whose entries belong together.
+    """
+    usable: list[object] = []
+    wrong: dict[str, list[int]] = {}
+    if key not in _LOOSE or not isinstance(data, list) or len(data) > limits.max_list_entries:
+        return usable, {}
+    for place, entry in enumerate(data, 1):
+        try:
+            from_json(key, [entry], limits)
+            usable.append(entry)
+        except ValueError as error:
+            wrong.setdefault(str(error), []).append(place)
+    return usable, {what: _which(places) for what, places in wrong.items()}
+
+
+def _which(places: Sequence[int]) -> str:
+    if len(places) == 1:
+        return f"entry {places[0]} was"
+    more = " …" if len(places) > _MOST_PLACES else ""
+    return f"entries {', '.join(map(str, places[:_MOST_PLACES]))}{more} were"
 
 
 def _without_repeats(chapters: tuple[Chapter, ...]) -> tuple[Chapter, ...]:

@@ -193,6 +193,27 @@ async def test_a_body_that_is_too_large_is_413(book: Library) -> None:
     assert is_error(response, 413)
 
 
+@pytest.mark.parametrize(
+    ("content_type", "answered"),
+    [
+        (None, "application/json"),
+        ("text/plain", "application/json"),
+        ("application/x-www-form-urlencoded", "text/html"),
+        ("multipart/form-data; boundary=x", "text/html"),
+    ],
+)
+async def test_a_body_that_nobody_could_look_at_is_json_unless_it_says_that_it_is_a_form(
+    book: Library, content_type: str | None, answered: str
+) -> None:
+    client = Client(served(book, settings=None))
+    client.ds._settings["max_post_body_bytes"] = 10
+    headers = {"content-type": content_type} if content_type else {}
+    path = client.path("books", 1)
+    response = await client.ds.client.post(path, content=b'{"fields": []}', headers=headers, actor=ROOT)
+    assert response.status_code == 413
+    assert response.headers["content-type"].startswith(answered)
+
+
 async def test_a_client_that_goes_away_is_no_error_of_ours(
     client: Client, book: Library, caplog: Any
 ) -> None:

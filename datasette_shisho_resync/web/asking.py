@@ -40,8 +40,12 @@ class Wish:
         return Ask(target, self.mode, self.fields, self.digest, self.confirm_missing)
 
 
-def is_json(body: bytes, headers: Mapping[str, str], *, is_post: bool) -> bool:
-    """Tell whether a client speaks JSON: by what it sends, else by what it accepts."""
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def is_json(body: bytes | None, headers: Mapping[str, str], *, is_post: bool) -> bool:
+    """Tell whether a client speaks JSON: by what it sends, else by what it accepts; None is a body that was
+    not read."""
     if "application/json" in (headers.get("accept") or ""):
         return True
     if not is_post:
@@ -49,6 +53,8 @@ def is_json(body: bytes, headers: Mapping[str, str], *, is_post: bool) -> bool:
     content_type = (headers.get("content-type") or "").partition(";")[0].strip().lower()
     if content_type == "application/json":
         return True
+    if body is None:
+        return content_type not in _FORMS
     start = body.lstrip()[:1]
     return start in (b"", b"{", b"[")
 

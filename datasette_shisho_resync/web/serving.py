@@ -98,7 +98,7 @@ async def serve(datasette: Datasette, request: Request, handlers: Mapping[str, H
 
 async def _answer(datasette: Datasette, request: Request, handlers: Mapping[str, Handler]) -> Response:
     is_post = request.method == "POST"
-    call = Call(datasette, request, b"", is_json(b"?", request.headers, is_post=is_post))
+    call = Call(datasette, request, b"", is_json(None, request.headers, is_post=is_post))
     try:
         if is_post:
             body = await _body(request)

@@ -74,7 +74,8 @@ class UndoCheck:
             if r.parent in TABLES and r.owns and image.get(r.column) is not None
         }
         for table, column, value in owners:
-            if any(image.get(column) == value for image in self.removed.get(table, ())):
+            # As text: in older libraries `files.book_id` is one.
+            if any(str(image.get(column)) == str(value) for image in self.removed.get(table, ())):
                 continue
             sql = f"select 1 from {quoted(table)} where {quoted(column)} = ?"
             if self.conn.execute(sql, (value,)).fetchone() is None:

@@ -129,6 +129,16 @@ def test_many_vanished_files_stay_until_somebody_names_their_number(shelf: Libra
     assert len(shelf.rows("books")) == 6
 
 
+def test_a_record_that_goes_with_its_book_and_by_itself_counts_once(shelf: Library) -> None:
+    supplements = [shelf.add_file(pk, "map.txt", role="supplement") for pk in range(1, 5)]
+    for pk in range(1, 5):
+        shelf.remove(pk)
+    pks = (*range(1, 13), *supplements)
+    with pytest.raises(MassRemoval, match="8 records of the 16 files that 'Books' knows"):
+        require_little_loss(shelf.service, RowsOrder("files", pks), 60)
+    assert done(shelf, pks, "files")["would_remove"] == 8
+
+
 def test_a_dead_disk_is_no_loss_but_an_error_a_row(shelf: Library) -> None:
     shelf.root.rename(shelf.root.with_name("elsewhere"))
     order = RowsOrder("books", tuple(range(1, 13)))

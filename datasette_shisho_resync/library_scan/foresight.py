@@ -27,12 +27,12 @@ def require_little_loss(service: Service, order: RowsOrder, seconds: float) -> N
     absent = Counter(missing.values())
     if not any(is_much(absent[library], known[library]) for library in absent):
         return
-    counts: Counter[int] = Counter()
+    going: set[tuple[int, int]] = set()
     for pk, library in missing.items():
         if time.monotonic() > deadline:
             return
-        counts[library] += _to_go(service, order, pk)
-    require_confirmed(service.conn, counts, order.confirm_removals)
+        going |= {(library, file) for file in _to_go(service, order, pk)}
+    require_confirmed(service.conn, Counter(library for library, _ in going), order.confirm_removals)
 
 
 def _missing(service: Service, order: RowsOrder, deadline: float) -> dict[int, int]:
@@ -47,9 +47,9 @@ def _missing(service: Service, order: RowsOrder, deadline: float) -> dict[int, i
     return missing
 
 
-def _to_go(service: Service, order: RowsOrder, pk: int) -> int:
+def _to_go(service: Service, order: RowsOrder, pk: int) -> frozenset[int]:
     try:
         gathered = service.gather(order.ask(pk))
     except ResyncError:
-        return 0
+        return frozenset()
     return files_to_go(gathered)

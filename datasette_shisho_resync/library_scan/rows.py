@@ -69,7 +69,7 @@ class RowsJob:
     told: Callable[[Outcome], None] = lambda outcome: None
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[dict[str, Any]] = field(default_factory=list)
-    doomed: dict[int, tuple[int, int]] = field(default_factory=dict)  # row -> its library, files to go
+    doomed: dict[int, tuple[int, frozenset[int]]] = field(default_factory=dict)  # row -> library, what goes
     would_remove: int = 0
     _told_at: float = 0.0
 
@@ -177,18 +177,17 @@ class RowsJob:
 
     def _require_present(self, gathered: Gathered) -> None:
         self._require_open(gathered)
-        count = files_to_go(gathered)
-        if count and self.order.fields is None:  # a run limited to fields removes nothing
-            self.doomed[gathered.brief.target.pk] = (gathered.brief.library_id, count)
+        going = files_to_go(gathered)
+        if going and self.order.fields is None:  # a run limited to fields removes nothing
+            self.doomed[gathered.brief.target.pk] = (gathered.brief.library_id, going)
             raise _GoneError
 
     # --- removals -----------------------------------------------------------------------------
 
     def _removals(self) -> str | None:
         """Remove what waited, unless it is much and nobody confirmed it."""
-        counts: Counter[int] = Counter()
-        for library_id, count in self.doomed.values():
-            counts[library_id] += count
+        going = {(library_id, pk) for library_id, pks in self.doomed.values() for pk in pks}
+        counts = Counter(library_id for library_id, _ in going)
         try:
             require_confirmed(self.service.conn, counts, self.order.confirm_removals)
         except MassRemoval as error:
@@ -210,11 +209,12 @@ class RowsJob:
             self.job.note(self._columns(), self.errors)
 
 
-def files_to_go(gathered: Gathered) -> int:
-    """Return how many records of files the run would remove; a book without files counts as one."""
-    mains = {f.id for f in gathered.brief.files if f.is_main}
-    if not gathered.brief.files:
-        return 1
+def files_to_go(gathered: Gathered) -> frozenset[int]:
+    """Return the files whose records the run would remove; a book without files counts as one, below zero."""
+    files = gathered.brief.files
+    mains = {f.id for f in files if f.is_main}
+    if not files:
+        return frozenset({-gathered.brief.target.pk})
     if gathered.gone and mains <= gathered.gone and gathered.promoted is None:
-        return len(gathered.brief.files)
-    return len(gathered.gone)
+        return frozenset(f.id for f in files)
+    return frozenset(gathered.gone)

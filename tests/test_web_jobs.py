@@ -123,6 +123,18 @@ async def test_what_fails_is_told_with_a_link(client: Client, shelf: Library) ->
     assert "started by root" in page
 
 
+@pytest.mark.parametrize("are_set", [False, True])
+async def test_a_library_path_added_later_says_what_to_do(shelf: Library, are_set: bool) -> None:
+    client = Client(served(shelf, {"workers": 1, **({"roots": [str(shelf.root)]} if are_set else {})}))
+    await client.ds.invoke_startup()
+    shelf.add("library_paths", library_id="1", filepath=str(shelf.folder))
+    (shelf.folder / "new.epub").write_bytes(epub("New"))
+    shelf.edit("files", filepath=str(shelf.folder / "new.epub"))
+    [error] = (await run(client, "id=1"))["errors"]
+    reason = error["error"]
+    assert ("lies outside" in reason, "restart, or set roots" in reason) == (True, not are_set)
+
+
 # --- which rows -----------------------------------------------------------------------------------
 
 FILTERS = [

@@ -38,7 +38,15 @@ async def start_job(
         library.name,
         library.settings,
         load_extensions(pm).as_references(),
-        RowsOrder(selection.table, selection.pks, wish.mode, wish.fields, libraries, wish.confirm_removals),
+        RowsOrder(
+            selection.table,
+            selection.pks,
+            wish.mode,
+            wish.fields,
+            libraries,
+            wish.confirm_removals,
+            roots_are_found=library.state.settings.roots is None,
+        ),
         By("job", actor_id),
     )
     return await asyncio.shield(_begin(library, actor, order))

@@ -13,10 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..errors import DatabaseBusy, FileError, MassRemoval, ResyncError, UnknownRow
+from ..errors import DatabaseBusy, FileError, FileRefused, MassRemoval, ResyncError, UnknownRow
 from ..files import shown
 from ..model import Mode, Outcome, ReadRequest, Target
 from ..resync import Ask, Gathered, Gathering, Service, find_brief
+from ..resync.roots import with_advice
 from .job import Job
 from .loss import require_confirmed
 from .reading_ahead import ReadingAhead
@@ -32,7 +33,7 @@ _PAUSE_SECONDS = 0.005  # lets others write: SQLite gives its lock to whoever as
 @dataclass(frozen=True, slots=True)
 class RowsOrder:
     """What to do with which rows. `libraries`: the ids of those that may be touched, None for all;
-    `confirm_removals`: so many records of files may go."""
+    `confirm_removals`: so many records of files may go; `roots_are_found`: nobody set the roots."""
 
     table: str
     pks: Sequence[int]
@@ -40,6 +41,7 @@ class RowsOrder:
     fields: tuple[str, ...] | None = None
     libraries: frozenset[int] | None = None
     confirm_removals: int | None = None
+    roots_are_found: bool = False
 
     def ask(self, pk: int) -> Ask:
         return Ask(Target(self.table, pk), self.mode, self.fields)
@@ -174,6 +176,8 @@ class RowsJob:
     def _require_open(self, gathered: Gathered) -> None:
         if not self.order.may_touch(gathered.brief.library_id):
             raise _ClosedError
+        if isinstance(gathered.refusal, FileRefused) and self.order.roots_are_found:
+            raise with_advice(gathered.refusal, gathered.brief, self.service.settings)
 
     def _require_present(self, gathered: Gathered) -> None:
         self._require_open(gathered)

@@ -16,6 +16,7 @@ from ..errors import Conflict, FileRefused, UnknownRow
 from ..model import Brief, Outcome, Target
 from ..resync import Ask, Gathered, Gathering, Planned, find_brief, plan_run, preview
 from ..resync.gathering import Reader
+from ..resync.roots import with_advice
 from ..resync.undoing import load_undo
 from ..settings import Settings
 from ..store.evidence import KnownBelow
@@ -130,13 +131,6 @@ class LibraryReader:
 
     def _advised(self, gathered: Gathered) -> Gathered:
         if isinstance(gathered.refusal, FileRefused) and self.state.settings.roots is None:
-            return replace(gathered, refusal=self._with_advice(gathered.refusal, gathered.brief))
+            refusal = with_advice(gathered.refusal, gathered.brief, self.settings)
+            return replace(gathered, refusal=refusal)
         return gathered
-
-    def _with_advice(self, refusal: FileRefused, brief: Brief) -> FileRefused:
-        """Say what to do about a library path that was not there when Datasette started."""
-        here = {self.settings.path_map.here(root) for root in brief.roots}
-        if here <= set(self.settings.roots or ()):
-            return refusal
-        advice = "its library path was not known when Datasette started: restart, or set roots"
-        return FileRefused(refusal.path, f"{refusal.reason} ({advice})")

@@ -1077,3 +1077,15 @@ def test_nothing_that_a_scan_made_is_left_when_all_of_it_is_undone(
         else:
             library.undo(int(str(step)))
     assert library.content() == before
+
+
+@pytest.mark.parametrize("mode", [Mode.SCAN, Mode.REFRESH])
+def test_a_file_whose_book_was_deleted_holds_up_no_other(library: Library, mode: Mode) -> None:
+    old, other = put(library, "A/a.epub", epub("A")), put(library, "B/b.epub", epub("B"))
+    scan(library)
+    library.conn.execute("delete from books where title = 'A'")
+    old.write_bytes(epub("New A", genres=["G"]))
+    other.write_bytes(epub("New B", genres=["G"]))
+    report = scan(library, mode=mode)
+    assert (report.failed, report.updated, list(books(library))) == (1, 1, ["New B"])
+    assert "was deleted" in str(next(f.error for f in report.files if f.status == "error"))

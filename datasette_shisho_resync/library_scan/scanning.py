@@ -216,7 +216,7 @@ class Scan:
     def _read_and_write(self, found: Survey) -> None:
         self.total = sum(len(u.files) for u in found.units) + sum(map(len, found.updates.values()))
         schema, mode = self.service.schema, self.options.mode
-        reader = UnitReader(self.conn, self.library, self.settings, mode, self.pool)
+        reader = UnitReader(self.conn, self.library, self.settings, mode, self.pool, self._note_bookless)
         importer = Importer(self.conn, schema, self.library, self.settings, self.job)
         writer = BatchWriter(self.service, reader, importer, self.job, self.tally, mode)
         try:
@@ -229,6 +229,12 @@ class Scan:
             raise
         finally:
             writer.close()
+
+    def _note_bookless(self, rows: Sequence[KnownFile]) -> None:
+        """A book can be deleted in Datasette while its files' rows stay."""
+        for row in rows:
+            reason = f"its book {row.book_id} was deleted: delete file {row.id} too, and it is imported again"
+            self.tally.note(ScannedFile(row.path, "error", row.id, row.book_id, reason))
 
     def _count(self, unit: Unit) -> None:
         self.done += len(unit.files) if isinstance(unit, ImportUnit) else len(unit.changed)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..errors import UnknownRow
 from ..model import FileReading, Mode, ReadRequest, Target
 from ..parsers.sidecar import book_sidecar_path, file_sidecar_path
 from ..resync import Gathered, find_brief
@@ -32,13 +33,14 @@ Readings = Mapping[str, FileReading]  # by path, as it is here
 
 @dataclass(frozen=True, slots=True)
 class UnitReader:
-    """Reads the units of a survey, known books first."""
+    """Reads the units of a survey, known books first; `bookless` is told of files whose book has no row."""
 
     conn: sqlite3.Connection
     library: LibraryRow
     settings: Settings
     mode: Mode
     pool: WorkerPool
+    bookless: Callable[[Sequence[KnownFile]], None]
 
     def read(self, found: Survey) -> Iterator[tuple[Unit, Readings]]:
         """Yield each unit as it gets ready."""
@@ -73,7 +75,13 @@ class UnitReader:
         return unit, {request.path: self.pool.read(request) for request in self._requests(unit)}
 
     def _units(self, found: Survey) -> Iterator[Unit]:
-        yield from (self._update(book_id, changed) for book_id, changed in found.updates.items())
+        for book_id, changed in found.updates.items():
+            try:
+                update = self._update(book_id, changed)
+            except UnknownRow:
+                self.bookless(changed)
+                continue
+            yield update
         yield from found.units
 
     def _update(self, book_id: int, changed: Sequence[KnownFile]) -> Update:

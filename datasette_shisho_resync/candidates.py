@@ -318,18 +318,13 @@ def stored_cover(stored: Stored, reading: FileReading, row: FileRow) -> Stored:
     return replace(stored, value=cover)
 
 
-def cover_path(row: FileRow) -> str:
-    """Return where the cover lies that a file's row names."""
-    return os.path.join(os.path.dirname(row.path), row.cover_name or "")
-
-
 def is_replaced_by_hand(stored: Stored, row: FileRow, seen: Collection[tuple[str, str]]) -> bool:
     """Tell whether somebody put the image there in the place of one that a run wrote.
 
     Where no run wrote one, as in a library of Shisho's, nobody can tell.
     """
-    image, path = stored.value, cover_path(row)
-    written = {sha256 for place, sha256 in seen if place == path}
+    image = stored.value
+    written = {sha256 for path, sha256 in seen if path == row.cover_path}
     return isinstance(image, CoverImage) and bool(written) and image.sha256 not in written
 
 

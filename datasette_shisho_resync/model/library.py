@@ -53,6 +53,11 @@ class FileRow:
     def is_main(self) -> bool:
         return self.role == "main"
 
+    @property
+    def cover_path(self) -> str:
+        """Where the cover lies that the row names."""
+        return f"{self.path.rpartition('/')[0]}/{self.cover_name or ''}"
+
 
 @portable
 @dataclass(frozen=True, slots=True)

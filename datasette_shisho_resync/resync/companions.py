@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from ..candidates import cover_path, is_of_program
+from ..candidates import is_of_program
 from ..errors import ResyncError
 from ..files import read_companion, replace_files
 from ..model import (
@@ -132,11 +132,12 @@ def note_covers(
             continue
         row = snapshot.brief.file(change.pk)
         if isinstance(change.new, CoverImage):
-            seen.append((cover_path(replace(row, cover_name=cover_names[change.pk])), change.new.sha256))
+            written = replace(row, cover_name=cover_names[change.pk])
+            seen.append((written.cover_path, change.new.sha256))
         replaced = snapshot.files[change.pk]["cover"]
         image = replaced.value
         if isinstance(image, CoverImage) and is_of_program(replaced, row, snapshot.seen_sidecars):
-            seen.append((cover_path(row), image.sha256))
+            seen.append((row.cover_path, image.sha256))
     add_seen(conn, seen)
 
 

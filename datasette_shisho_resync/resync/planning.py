@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from ..candidates import (
     Circumstances,
     book_sidecar_layer,
-    cover_path,
     file_layers,
     is_part,
     is_replaced_by_hand,
@@ -177,7 +176,7 @@ def _covers_at_stake(files: Iterable[FileRow], gathered: Gathered) -> Iterator[s
     for file in files:
         reading = gathered.readings[file.id]
         if file.cover_name and reading.image_name == file.cover_name and any(offered_cover_mimes(reading)):
-            yield cover_path(file)
+            yield file.cover_path
 
 
 def _layers(
@@ -272,7 +271,7 @@ def _kept_images(gathered: Gathered, snapshot: Snapshot) -> Iterator[str]:
             continue
         row = gathered.brief.file(file_id)
         if is_replaced_by_hand(cover, row, snapshot.seen_sidecars):
-            place = shown(cover_path(row))
+            place = shown(row.cover_path)
             yield f"{place} was replaced by hand and stays; refresh takes the cover in the file"
 
 

@@ -24,6 +24,8 @@ MOST_SECONDS = 0.5
 """How much longer a write may take for its search rows: one costs some 0.2 ms, and everybody's next write
 waits. No number of rows, because one that was not right before may have to be looked for in all of them."""
 
+_LEAST_ROWS = 10  # are always made right: an ordinary edit counts on it, however busy the machine
+
 _NOT_RIGHT = "The search rows of what was edited in this write are not brought up to date"
 _LEFT = "Some search rows of what was edited in this write wait for a run of ours: there are too many"
 
@@ -100,7 +102,8 @@ class SearchRows:
         due.add(own.columns)
         if own.moves and due.place is None:
             with self._until() as until:
-                if time.monotonic() < until - MOST_SECONDS / 2:  # the rest is for writing
+                is_time_left = time.monotonic() < until - MOST_SECONDS / 2  # the rest is for writing
+                if is_time_left or len(self._own) <= _LEAST_ROWS:
                     due.place = self._located(conn, own.search, pk)
 
     def _located(self, conn: sqlite3.Connection, table: SearchTable, pk: int) -> Place | None:
@@ -125,12 +128,13 @@ class SearchRows:
 
     def _index(self, conn: sqlite3.Connection, until: float) -> None:
         assert self._schema is not None
-        due = self._due(conn)
+        due, done = self._due(conn), 0
         for table in self._tables:
             for pk, row in due[table].items():
-                if time.monotonic() > until:
+                if done >= _LEAST_ROWS and time.monotonic() > until:
                     _log.warning(_LEFT)
                     return
+                done += 1
                 is_written = _index_due(conn, self._schema, table, pk, row)
                 if is_written and table is BOOKS and SERIES_ROWS in due:
                     self._add_series(conn, due[SERIES_ROWS], pk, row.columns)

@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .candidates import is_unchanged
 from .errors import ResyncError
 from .json_output import encoded_outcome
 from .model import Brief, FileReading, Limits, ReadRequest
@@ -22,7 +21,6 @@ from .resync import Ask, By, Gathered, Gathering, apply_run, find_brief
 from .settings import Settings
 from .store.evidence import KnownBelow
 from .store.schema import KnownSchema, open_to_read
-from .store.times import from_stored
 from .workers.task import Read, Task
 
 _DATABASES = 4  # that a worker keeps open
@@ -86,17 +84,7 @@ class Rehearsal(Task["Settled | Gathered | None"]):
 
 def _has_new_stat(gathered: Gathered) -> bool:
     """Tell whether a file has another size or time than its row says, so that there is something to write."""
-    stats = (
-        (file, gathered.readings[file.id].stat)
-        for file in gathered.brief.files
-        if file.id in gathered.readings
-    )
-    return any(
-        stat is not None
-        and file.modified_at
-        and not is_unchanged(stat, file.size_bytes, from_stored(file.modified_at))
-        for file, stat in stats
-    )
+    return any(file.modified_at and gathered.new_stat(file) for file in gathered.brief.files)
 
 
 class _TooMuchError(Exception):

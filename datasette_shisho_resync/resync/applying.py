@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..candidates import is_unchanged
 from ..errors import StalePlan
 from ..files import cover_name
 from ..model import (
@@ -36,7 +35,7 @@ from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, create_history, exact_text, library_schema
 from ..store.search import index_book, index_series, unindex_book
 from ..store.snapshot import load_brief, series_of_book
-from ..store.times import from_stored, now
+from ..store.times import now
 from ..store.waiting import WaitingRows
 from .companions import Companion, covers_to_write, note_covers, note_seen, record_companions
 from .gathering import Ask, Gathered
@@ -254,8 +253,8 @@ def _keep_stats(
     conn: sqlite3.Connection, schema: LibrarySchema, gathered: Gathered, files: Sequence[FileRow]
 ) -> None:
     for file in files:
-        stat = gathered.readings[file.id].stat
-        if stat is not None and not is_unchanged(stat, file.size_bytes, from_stored(file.modified_at)):
+        stat = gathered.new_stat(file)
+        if stat is not None:
             keep_stat(conn, schema, file.id, stat)
 
 

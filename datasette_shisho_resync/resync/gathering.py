@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from ..candidates import is_unchanged
 from ..errors import Conflict, FileRefused, ResyncError, RootUnavailable, UnreadableFile
 from ..files import RootEvidence, judge_missing, shared_roots, shown
 from ..model import (
@@ -83,6 +84,13 @@ class Gathered:
     def book_sidecar(self) -> SidecarReading | None:
         found = (r.book_sidecar for r in self.readings.values() if r.book_sidecar is not None)
         return next(found, None)
+
+    def new_stat(self, file: FileRow) -> FileStat | None:
+        """Return the size and time of a file that was read, if its row has others."""
+        reading = self.readings.get(file.id)
+        if reading is None or is_unchanged(reading.stat, file.size_bytes, from_stored(file.modified_at)):
+            return None
+        return reading.stat
 
     def is_same_ground(self, brief: Brief) -> bool:
         """Tell whether rows that decide what is read are still what they were."""

@@ -120,14 +120,6 @@ def _is_cover(value: Value, circumstances: Circumstances) -> bool:
     return isinstance(value, CoverImage) and bool(value.data) and value.mime in circumstances.cover_mimes
 
 
-def offered_cover_mimes(reading: FileReading) -> Iterator[str]:
-    """Yield the media types of the images that could become the cover and are not beside the file."""
-    said = [reading.parsed, reading.sidecar.parsed if reading.sidecar else None]
-    covers: list[Value] = [parsed.cover for parsed in said if parsed]
-    covers.extend(layer.values.get("cover") for layer in reading.enriched)
-    return (cover.mime for cover in covers if isinstance(cover, CoverImage))
-
-
 def supplement_layers(row: FileRow, *, shown_path: str) -> tuple[Layer, ...]:
     """A supplement is named after its file, in every mode, and has no other metadata."""
     stem = os.path.splitext(os.path.basename(row.path))[0]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import BinaryIO
 
 from .errors import FileError, FileRefused, LimitExceeded, UnreadableFile, UnsupportedFile
-from .files import CompanionFolder, cover_names, open_confined, read_companion, shown
+from .files import CompanionFolder, cover_names, open_confined, read_companion, shown, writable_cover_mimes
 from .model import (
     CoverImage,
     FileReading,
@@ -105,16 +105,18 @@ def _with_companions(
     if sidecar and sidecar.parsed and request.with_cover and load_page is not None:
         cover = _page_of(sidecar.path, sidecar.parsed.cover_page, load_page, request, warnings.append)
         sidecar = replace(sidecar, parsed=replace(sidecar.parsed, cover=cover))
+    enriched = _enriched(parsed, request, extensions, warnings.append)
     return FileReading(
         request.path,
         FileStatus.OK,
         stat=stat,
         parsed=parsed,
-        enriched=_enriched(parsed, request, extensions, warnings.append),
+        enriched=enriched,
         image=image,
         image_name=image_name,
         sidecar=sidecar,
         book_sidecar=_sidecar(request.book_sidecar_path, folder, request, warnings.append),
+        cover_mimes=_writable(request, parsed, sidecar, enriched),
         warnings=tuple(warnings),
     )
 
@@ -145,6 +147,16 @@ def _with_cover(parsed: ParsedFile, request: ReadRequest, warn: Warn) -> ParsedF
         warn(f"{shown(request.path)}: the cover was left out: {explained(error, request.limits)}.")
         cover = None
     return replace(parsed, cover=cover, load_cover=None)
+
+
+def _writable(
+    request: ReadRequest, parsed: ParsedFile, sidecar: SidecarReading | None, enriched: Sequence[Layer]
+) -> frozenset[str]:
+    """Return the media types of the images from inside of which one could be written beside the file."""
+    covers: list[Value] = [layer.values.get("cover") for layer in enriched]
+    covers += [parsed.cover, sidecar.parsed.cover if sidecar and sidecar.parsed else None]
+    mimes = [cover.mime for cover in covers if isinstance(cover, CoverImage)]
+    return writable_cover_mimes(request.path, mimes) if mimes and request.with_cover else frozenset()
 
 
 def _page_of(

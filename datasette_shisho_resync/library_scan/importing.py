@@ -31,7 +31,7 @@ from ..model import (
 )
 from ..model.portable import portable
 from ..resync.companions import Companion, note_companions
-from ..resync.planning import names_in, possible_cover_mimes
+from ..resync.planning import names_in
 from ..resync.sidecar_drafts import sidecars_to_write
 from ..settings import Settings
 from ..sources import EXISTING_COVER, FILEPATH
@@ -181,7 +181,7 @@ class Importer:
         circumstances = Circumstances(
             Mode.SCAN,
             importing=True,
-            cover_mimes=possible_cover_mimes(file.found.path, file.reading, self.settings),
+            cover_mimes=file.reading.cover_mimes,
             is_part=is_part(row, together),
         )
         return file_layers(

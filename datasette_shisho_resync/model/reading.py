@@ -83,7 +83,8 @@ class FileReading:
     """What a worker found. `error` is one sentence; `stat` is None unless the file could be opened.
 
     `image` is the cover image beside the file, `image_name` its base name; `enriched` the layers
-    that other plugins added.
+    that other plugins added. `cover_mimes`: the media types, among those of the images from inside, of
+    which one could be written beside the file.
     """
 
     path: str
@@ -96,4 +97,5 @@ class FileReading:
     image_name: str | None = None
     sidecar: SidecarReading | None = None
     book_sidecar: SidecarReading | None = None
+    cover_mimes: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()

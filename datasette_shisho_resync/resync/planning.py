@@ -14,7 +14,6 @@ from ..candidates import (
     is_part,
     is_replaced_by_hand,
     is_unchanged,
-    offered_cover_mimes,
     sidecar_content,
     stored_cover,
     supplement_layers,
@@ -23,7 +22,7 @@ from ..comparison import comparison_key, prepared
 from ..decide import ROLE, Decision, Record, decide_record, limited, make_plan
 from ..errors import BadRequest
 from ..fields import BY_NAME
-from ..files import shown, writable_cover_mimes
+from ..files import shown
 from ..model import (
     EMPTY,
     ROW,
@@ -79,7 +78,7 @@ def plan_run(
     if gathered.refusal is not None:
         raise gathered.refusal
     doomed = _doomed(conn, gathered)
-    snapshot, decisions = _decided(conn, schema, ask, gathered, settings, doomed, with_echoes)
+    snapshot, decisions = _decided(conn, schema, ask, gathered, doomed, with_echoes)
     changes = [
         Change(d.table, d.pk, d.column or ROW, d.image, None, None, None, Reason.REMOVED) for d in doomed
     ]
@@ -120,7 +119,6 @@ def _decided(
     schema: LibrarySchema,
     ask: Ask,
     gathered: Gathered,
-    settings: Settings,
     doomed: Sequence[DoomedRow],
     with_echoes: bool,
 ) -> tuple[Snapshot, tuple[Decision, ...]]:
@@ -132,7 +130,7 @@ def _decided(
     with_book = brief.book if brief.book and ("books", brief.book.id) not in gone else None
     bare = load_snapshot(conn, schema, replace(brief, book=with_book), [f.id for f in files], paths)
     covered = {f.id: _with_cover(bare.files[f.id], gathered.readings[f.id], f) for f in files}
-    layers = {f.id: _layers(f, gathered, covered[f.id], bare, ask.mode, settings) for f in files}
+    layers = {f.id: _layers(f, gathered, covered[f.id], bare, ask.mode) for f in files}
     book_layers = _book_layers(files, layers, gathered, bare, ask.mode)
     speaking = (la for group in (*layers.values(), book_layers) for la in group if with_echoes or not la.echo)
     offered = names_in(speaking)
@@ -175,7 +173,7 @@ def _covers_at_stake(files: Iterable[FileRow], gathered: Gathered) -> Iterator[s
     """Yield where the covers are in whose place another one could be written."""
     for file in files:
         reading = gathered.readings[file.id]
-        if file.cover_name and reading.image_name == file.cover_name and any(offered_cover_mimes(reading)):
+        if file.cover_name and reading.image_name == file.cover_name and reading.cover_mimes:
             yield file.cover_path
 
 
@@ -185,7 +183,6 @@ def _layers(
     stored: Mapping[str, Stored],
     snapshot: Snapshot,
     mode: Mode,
-    settings: Settings,
 ) -> tuple[Layer, ...]:
     reading, book = gathered.readings[file.id], gathered.brief.book
     folder = os.path.dirname(file.path)
@@ -194,7 +191,7 @@ def _layers(
     circumstances = Circumstances(
         mode,
         unchanged=is_unchanged(reading.stat, file.size_bytes, from_stored(file.modified_at)),
-        cover_mimes=possible_cover_mimes(settings.path_map.here(file.path), reading, settings),
+        cover_mimes=reading.cover_mimes,
         is_part=is_part(file, (f for f in gathered.brief.files if f.id not in gathered.gone)),
     )
     return file_layers(
@@ -207,11 +204,6 @@ def _layers(
         shown_path=shown(file.path),
         root_level=book is not None and not is_in_book_folder(file.path, book.path),
     )
-
-
-def possible_cover_mimes(path: str, reading: FileReading, settings: Settings) -> frozenset[str]:
-    """Return the media types of the images that could be written as the cover of the file at `path`, here."""
-    return writable_cover_mimes(path, offered_cover_mimes(reading) if settings.write_covers else ())
 
 
 def _book_layers(

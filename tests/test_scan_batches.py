@@ -13,6 +13,7 @@ from library import BY, Library, epub
 
 from datasette_shisho_resync.library_scan import Progress, ScanOptions, ScanReport, scan_library
 from datasette_shisho_resync.model import FileReading, Mode, ReadRequest
+from datasette_shisho_resync.store.schema import open_library
 from datasette_shisho_resync.store.waiting import WaitingRows
 from datasette_shisho_resync.workers import WorkerPool
 
@@ -114,6 +115,23 @@ def test_what_another_run_wrote_beside_a_scan_stays(library: Library, mode: Mode
     report = scan(library)
     assert (report.failed, report.warnings) == (0, ())
     assert [b["title"] for b in library.rows("books")] == ["Newer", "Newest"]
+
+
+def test_a_file_that_another_program_imported_meanwhile_is_not_imported_again(
+    library: Library,
+) -> None:
+    put(library, *"abc")
+
+    def import_too() -> None:
+        ours, library.conn = library.conn, open_library(library.path)
+        library.add_file(library.add_book("b"), "b.epub")
+        library.conn.close()
+        library.conn = ours
+
+    library.pool = Beside(library.pool, import_too)  # type: ignore[assignment]
+    report = scan(library)
+    assert (report.imported, report.unchanged) == (2, 1)
+    assert [Path(file["filepath"]).name for file in library.rows("files")] == ["b.epub", "a.epub", "c.epub"]
 
 
 def test_a_batch_is_one_transaction(library: Library) -> None:

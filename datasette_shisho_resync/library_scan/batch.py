@@ -18,7 +18,6 @@ from ..resync import Ask, Gathered, Service, apply_run
 from ..resync.applying import Applied, GroundMoved
 from ..resync.companions import settled
 from ..resync.gathering import in_stored_form
-from ..store.library import has_path
 from ..store.times import from_stored
 from .books import BookFinder
 from .importing import Imported, Importer
@@ -133,7 +132,8 @@ class BatchWriter:
             if reading.status is not FileStatus.OK:
                 self.tally.note(ScannedFile(path, "error", error=reading.error))
                 continue
-            if has_path(self.conn, "files", self.importer.library.id, path):
+            self._begin()
+            if not self.importer.is_news(path):
                 self.tally.counts["unchanged"] += 1  # another scan was faster
                 continue
             self.tally.warnings.extend(reading.warnings)

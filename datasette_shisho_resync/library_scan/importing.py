@@ -38,7 +38,16 @@ from ..sources import EXISTING_COVER, FILEPATH
 from ..store.apply import Writing, apply_changes, insert_list, scalar_columns
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, add_header
-from ..store.library import LibraryRow, Neighbour, file_ids, find_book, has_path, neighbours, path_of_book
+from ..store.library import (
+    LibraryRow,
+    Neighbour,
+    data_version,
+    file_ids,
+    find_book,
+    has_path,
+    neighbours,
+    path_of_book,
+)
 from ..store.schema import LibrarySchema
 from ..store.snapshot import add_names, brief_of_book, load_snapshot
 from ..store.times import now, to_stored
@@ -72,12 +81,13 @@ class Importer:
     library: LibraryRow
     settings: Settings
     job: Job
+    surveyed: int  # the version of the data that the survey saw
     created: list[Entry] = field(default_factory=list)
     _rows: WaitingRows = field(init=False)
     _books: dict[str, int] = field(default_factory=dict)  # those whose rows wait, by path
     _files: set[str] = field(default_factory=set)
     _known: dict[tuple[str, str], Identity] = field(default_factory=dict)
-    _version: int = -1  # of the data, as `pragma data_version` counts the commits of others
+    _version: int = -1  # of the data
     _unfinished: Unfinished = field(default_factory=lambda: Unfinished())
 
     def __post_init__(self) -> None:
@@ -85,7 +95,7 @@ class Importer:
 
     def begin(self) -> None:
         """Start a transaction's work: what is known of named rows is good as long as nobody else wrote."""
-        version = self.conn.execute("pragma data_version").fetchone()[0]
+        version = data_version(self.conn)
         if version != self._version or len(self._known) > _MOST_KNOWN_NAMES:
             self._known.clear()
         self._version = version
@@ -126,6 +136,12 @@ class Importer:
 
     def has_file(self, path: str) -> bool:
         return path in self._files or has_path(self.conn, "files", self.library.id, path)
+
+    def is_news(self, path: str) -> bool:
+        """Tell whether a file that the survey did not know has no row yet, in a transaction."""
+        if self._version == self.surveyed:
+            return True
+        return not has_path(self.conn, "files", self.library.id, path)
 
     def import_book(self, book: NewBook) -> Imported:
         """Write a book, or add its files to the book that its path already has."""

@@ -217,7 +217,7 @@ class Scan:
         self.total = sum(len(u.files) for u in found.units) + sum(map(len, found.updates.values()))
         schema, mode = self.service.schema, self.options.mode
         reader = UnitReader(self.conn, self.library, self.settings, mode, self.pool, self._note_bookless)
-        importer = Importer(self.conn, schema, self.library, self.settings, self.job)
+        importer = Importer(self.conn, schema, self.library, self.settings, self.job, found.data_version)
         writer = BatchWriter(self.service, reader, importer, self.job, self.tally, mode)
         try:
             for unit, readings in reader.read(found):

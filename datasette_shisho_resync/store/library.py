@@ -119,6 +119,12 @@ def known_files(conn: sqlite3.Connection, library_id: int, folder: str) -> Itera
         yield KnownFile(row[0], book_id, row[2], row[3], row[4] or "", row[5] or 0, row[6])
 
 
+def data_version(conn: sqlite3.Connection) -> int:
+    """Return a number that is another one after each commit of anybody else, in a transaction at once."""
+    version: int = conn.execute("pragma data_version").fetchone()[0]
+    return version
+
+
 def count_files(conn: sqlite3.Connection, library_id: int) -> int:
     count: int = conn.execute("select count(*) from files where library_id = ?", (library_id,)).fetchone()[0]
     return count

@@ -6,16 +6,22 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from builders.epub import build_epub, nav_document
+from builders.images import png
 from library import BY, Library, epub
 
+from datasette_shisho_resync.hooks import default_extensions
 from datasette_shisho_resync.library_scan import Progress, ScanOptions, ScanReport, scan_library
-from datasette_shisho_resync.model import FileReading, Mode, ReadRequest
+from datasette_shisho_resync.model import FileReading, Limits, Mode, ReadRequest
 from datasette_shisho_resync.store.schema import open_library
 from datasette_shisho_resync.store.waiting import WaitingRows
 from datasette_shisho_resync.workers import WorkerPool
+from datasette_shisho_resync.workers.task import Task
+
+T = TypeVar("T")
 
 
 def scan(library: Library, stop_at: int = 0) -> ScanReport:
@@ -99,6 +105,9 @@ class Beside:
     def read(self, request: ReadRequest) -> FileReading:
         return self.pool.read(request)
 
+    def do(self, task: Task[T]) -> T | None:
+        return self.pool.do(task)
+
     def map_unordered(self, requests: Iterable[ReadRequest]) -> Iterator[tuple[ReadRequest, FileReading]]:
         done = list(self.pool.map_unordered(requests))
         self.work()
@@ -131,7 +140,20 @@ def test_a_file_that_another_program_imported_meanwhile_is_not_imported_again(
     library.pool = Beside(library.pool, import_too)  # type: ignore[assignment]
     report = scan(library)
     assert (report.imported, report.unchanged) == (2, 1)
-    assert [Path(file["filepath"]).name for file in library.rows("files")] == ["b.epub", "a.epub", "c.epub"]
+    names = [Path(file["filepath"]).name for file in library.rows("files")]
+    assert sorted(names) == ["a.epub", "b.epub", "c.epub"]
+
+
+def test_covers_and_sidecars_are_written_also_when_no_process_can(library: Library) -> None:
+    put(library, *"ab", data=epub("Title", cover=png(2, 3)))
+    with WorkerPool(1, Limits(), default_extensions()) as pool:
+        library.pool = Beside(pool, pool.close)  # type: ignore[assignment]
+        report = scan(library)
+    assert (report.imported, report.warnings) == (2, ())
+    beside = {path.name for path in (library.root / "a").iterdir()}
+    assert beside == {"a.epub", "a.epub.cover.png", "a.epub.metadata.json", "a.metadata.json"}
+    library.service.close()
+    assert scan(library).unchanged == 2
 
 
 def test_a_batch_is_one_transaction(library: Library) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from builders import extensions
 from builders.extensions import EXTENSIONS
-from builders.tasks import Broken, Reading
+from builders.tasks import Broken, Counting, Reading
 
 from datasette_shisho_resync.errors import BadRequest, ResyncError
 from datasette_shisho_resync.hooks import default_extensions
@@ -482,3 +482,14 @@ def test_a_task_of_a_closed_pool_is_refused(fresh: WorkerPool, tmp_path: Path) -
             future.result(20)
     with pytest.raises(ResyncError):
         fresh.begin(Broken("raises", DEFAULTS))
+
+
+def test_a_task_of_any_size_can_be_waited_for(single: WorkerPool) -> None:
+    assert single.do(Counting(b"x" * 3_000_000, DEFAULTS)) == 3_000_000
+
+
+@pytest.mark.parametrize("how", ["raises", "crashes", "sleeps"])
+def test_a_task_that_was_not_done_returns_nothing(fresh: WorkerPool, how: str) -> None:
+    assert fresh.do(Broken(how, IMPATIENT)) is None
+    fresh.close()
+    assert fresh.do(Broken(how, IMPATIENT)) is None

@@ -16,7 +16,7 @@ from ..errors import ResyncError
 from ..model import FileReading, FileStatus, Mode, Plan, Target
 from ..resync import Ask, Gathered, Service, apply_run
 from ..resync.applying import Applied, GroundMoved
-from ..resync.companions import settled
+from ..resync.companions import settled, writing_of
 from ..resync.gathering import in_stored_form
 from ..store.times import from_stored
 from .books import BookFinder
@@ -241,14 +241,15 @@ class BatchWriter:
 
     def _write_files(self, done: Sequence[Imported | Applied]) -> tuple[list[str], list[int]]:
         """Returns a sentence for each file that could not be written, and the pending rows that are done."""
-        roots = self.importer.library.paths
-        warnings: list[str] = []
-        ids: list[int] = []
-        for d in done:
-            failed = self.service.write(d.companions, roots)
-            ids.extend(settled(d.companions, d.pending, roots, self.service.settings, failed))
-            warnings.extend(failed)
-        return warnings, ids
+        roots, settings = self.importer.library.paths, self.service.settings
+        failed: list[str] = []
+        if self.service.writes_files:
+            writing = writing_of([c for d in done for c in d.companions], roots, settings)
+            for part in writing.parts():
+                told = self.reader.pool.do(part)
+                failed.extend(part.run() if told is None else told)
+        ids = [pk for d in done for pk in settled(d.companions, d.pending, roots, settings, failed)]
+        return failed, ids
 
     def _await_writing(self) -> None:
         if self._writing is not None:

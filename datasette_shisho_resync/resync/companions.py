@@ -16,7 +16,7 @@ from functools import cached_property
 
 from ..candidates import is_of_program
 from ..errors import ResyncError
-from ..files import read_companion, replace_files
+from ..files import read_companion
 from ..model import (
     Brief,
     Change,
@@ -28,6 +28,7 @@ from ..settings import Settings
 from ..sources import EXISTING_COVER
 from ..store.pending import COVER, SIDECAR, add_pending, add_seen, note_sidecars
 from ..store.waiting import WaitingRows
+from ..writing import FolderWriting
 from .gathering import readable_roots
 
 
@@ -143,17 +144,17 @@ def note_covers(
 
 def write_companions(companions: Sequence[Companion], roots: Sequence[str], settings: Settings) -> list[str]:
     """Write the files; returns a sentence for each that could not be written."""
-    allowed = readable_roots(roots, settings)
+    return writing_of(companions, roots, settings).run()
+
+
+def writing_of(companions: Sequence[Companion], roots: Sequence[str], settings: Settings) -> FolderWriting:
+    """Return the work of writing the files."""
     folders: dict[str, dict[str, bytes]] = {}
     for companion in companions:
         folder, name = os.path.split(settings.path_map.here(companion.path))
         folders.setdefault(folder, {})[name] = companion.data
     made_ns = min((c.made_ns for c in companions), default=None)
-    return [
-        error.message
-        for folder, contents in folders.items()
-        for error in replace_files(folder, contents, allowed, mtime_ns=made_ns).values()
-    ]
+    return FolderWriting(folders, readable_roots(roots, settings), made_ns, settings.limits)
 
 
 def settled(

@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -24,7 +24,7 @@ from ..model import FileReading, Limits, ReadRequest
 from ..reading import failed
 from .child import WorkerSettings
 from .extensions import Extensions
-from .process import Worker, WorkerError, packed
+from .process import Worker, WorkerError, is_taken_at_once, packed
 from .task import Task
 
 T = TypeVar("T")
@@ -126,7 +126,7 @@ class WorkerPool:
         """
         self._check_open()
         message = packed(task)
-        if message is None:
+        if not is_taken_at_once(message):
             return _not_done()
         if self._slots.acquire(blocking=False):
             worker = self._idle_worker()
@@ -135,6 +135,17 @@ class WorkerPool:
                 return self._crew.finishers.submit(self._finish_and_leave, worker, task)
             self._slots.release()
         return self._crew.executor.submit(self._begin_and_finish, task, message)
+
+    def do(self, task: Task[T]) -> T | None:
+        """Have a process do a task of whatever size; the calling thread waits.
+
+        Returns None when it was not done, or not to its end: it failed, took too long, ended its process, or
+        the pool was closed.
+        """
+        with suppress(ResyncError, WorkerError, CancelledError):
+            self._check_open()
+            return self._crew.executor.submit(self._begin_and_finish, task, packed(task)).result()
+        return None
 
     def _begin_and_finish(self, task: Task[T], message: bytes) -> T | None:
         with self._slots:

@@ -20,7 +20,7 @@ from .task import Task
 
 T = TypeVar("T")
 
-_MOST_TASK_BYTES = 32 * 1024  # a connection takes them at once, whether or not the process does
+_MOST_BYTES_AT_ONCE = 32 * 1024  # that a connection takes, whether or not the process does
 _START_SECONDS = 60.0
 _STOP_SECONDS = 2.0
 _PROGRAM = (
@@ -176,10 +176,14 @@ def _reading(request: ReadRequest, message: bytes) -> FileReading:
     return reading
 
 
-def packed(task: Task[Any]) -> bytes | None:
-    """Return a task as it is sent; None for one so large that who sends it might wait for the process."""
-    message = pickle.dumps((task,), pickle.HIGHEST_PROTOCOL)
-    return message if len(message) <= _MOST_TASK_BYTES else None
+def packed(task: Task[Any]) -> bytes:
+    """Return a task as it is sent."""
+    return pickle.dumps((task,), pickle.HIGHEST_PROTOCOL)
+
+
+def is_taken_at_once(message: bytes) -> bool:
+    """Tell whether a message is so small that who sends it need not wait for the process."""
+    return len(message) <= _MOST_BYTES_AT_ONCE
 
 
 def _overdue(limits: Limits) -> str:

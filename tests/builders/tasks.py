@@ -48,3 +48,14 @@ class Broken(Task[object]):
             os._exit(3)
         results = {"unpicklable": lambda: None, "not loadable": NotLoadable(), "huge": b"x" * 120 * 1024**2}
         return results[self.how]
+
+
+@dataclass(frozen=True, slots=True)
+class Counting(Task[int]):
+    """Tells how many bytes it was given."""
+
+    data: bytes
+    limits: Limits
+
+    def do(self, read: Read) -> int:
+        return len(self.data)

@@ -32,6 +32,7 @@ from ..store.schema import exact_text, rare_checkpoints
 from ..workers import WorkerPool
 from .alone import only_job
 from .batch import BatchWriter
+from .garbage import rare_collections
 from .importing import Importer
 from .job import Job
 from .loss import is_much, require_confirmed
@@ -70,7 +71,12 @@ class Scan:
         """Do the whole scan. Raises ResyncError before anything was read; Ctrl-C is reported."""
         started = time.monotonic()
         cancelled = False
-        with self.service.translated(), exact_text(self.conn), rare_checkpoints(self.conn):
+        with (
+            self.service.translated(),
+            exact_text(self.conn),
+            rare_checkpoints(self.conn),
+            rare_collections(),
+        ):
             self._choose_library()
             found = self._survey()
             try:

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import UnknownRow
 from ..model import Target
 from ..model.portable import portable
-from .schema import quoted, sql_text
+from .schema import insert_rows, quoted, sql_text
 from .times import now
 from .waiting import WaitingRows
 
@@ -109,13 +109,14 @@ def add_header(rows: WaitingRows, header: RunHeader, *, changed: int, removed: i
 
 def record_entries(conn: sqlite3.Connection, entries: Sequence[tuple[int, Entry]]) -> None:
     """Write the entries, (run id, entry), of runs."""
-    conn.executemany(
+    insert_rows(
+        conn,
         """
         insert into resync_changes (
             run_id, table_name, row_pk, field, old_value, old_source, new_value, new_source, reason
         )
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 run,

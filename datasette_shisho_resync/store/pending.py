@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .schema import many_rows, sql_text, stored_text
+from .schema import insert_rows, many_rows, sql_text, stored_text
 from .times import from_stored, now, to_stored
 from .waiting import WaitingRows
 
@@ -78,8 +78,10 @@ def add_seen(conn: sqlite3.Connection, seen: Sequence[tuple[str, str]]) -> None:
     """Remember contents, (path, sha256), of covers or of the sidecars of new files, beside those that are
     remembered of these paths, which may be the same."""
     timestamp = now()
-    conn.executemany(
-        "insert or replace into resync_sidecars (path, sha256, seen_at) values (cast(? as text), ?, ?)",
+    insert_rows(
+        conn,
+        "insert or replace into resync_sidecars (path, sha256, seen_at)",
+        "(cast(? as text), ?, ?)",
         [(sql_text(path), sha256, timestamp) for path, sha256 in seen],
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .schema import sql_text
+from .schema import insert_rows, sql_text
 
 _FIRST = {"books": 0, "files": 1}  # what the other tables' rows refer to
 _LAST = 2
@@ -58,7 +58,9 @@ class WaitingRows:
         waiting = sorted(self._rows.items(), key=lambda item: _FIRST.get(item[0][0], _LAST))
         self.forget()
         for (table, columns, encoded), rows in waiting:
-            self.conn.executemany(_insert(table, columns, encoded), rows)
+            insert_rows(
+                self.conn, f"insert into {table} ({', '.join(columns)})", _marks(columns, encoded), rows
+            )
 
     def forget(self) -> None:
         """Drop what waits, after a rollback."""
@@ -84,6 +86,6 @@ def _encode(values: list[Any]) -> tuple[int, ...]:
     return tuple(places)
 
 
-def _insert(table: str, columns: Sequence[str], encoded: Sequence[int]) -> str:
+def _marks(columns: Sequence[str], encoded: Sequence[int]) -> str:
     marks = ("cast(? as text)" if place in encoded else "?" for place in range(len(columns)))
-    return f"insert into {table} ({', '.join(columns)}) values ({', '.join(marks)})"
+    return f"({', '.join(marks)})"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .connection import (
     exact_text,
+    insert_rows,
     is_empty,
     many_rows,
     open_library,
@@ -33,6 +34,7 @@ __all__ = [
     "create_history",
     "create_library",
     "exact_text",
+    "insert_rows",
     "is_empty",
     "library_schema",
     "many_rows",

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from ...errors import DatabaseBusy, NotALibrary, ReadOnlyDatabase, ResyncError, StorageFailed
 
 _CACHE_KIB = 32 * 1024
+_MOST_VALUES = 999  # of one statement, in any SQLite
 _RARE_CHECKPOINT_PAGES = 16_384
 _CACHED_STATEMENTS = 512
 
@@ -150,6 +151,17 @@ def many_rows(conn: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> 
         return cursor.execute(sql, parameters).fetchall()
     finally:
         conn.text_factory = former
+
+
+def insert_rows(conn: sqlite3.Connection, insert: str, marks: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows by `insert`, a statement up to its `values`, with `marks` for each: many at once, which
+    takes half the time of one by one, and lets another thread in between less often."""
+    together = _MOST_VALUES // len(rows[0]) if rows else 0
+    whole = len(rows) // together * together if together > 1 else 0
+    sql = f"{insert} values {', '.join([marks] * together)}"
+    for start in range(0, whole, together):
+        conn.execute(sql, [value for row in rows[start : start + together] for value in row])
+    conn.executemany(f"{insert} values {marks}", rows[whole:])
 
 
 @contextmanager

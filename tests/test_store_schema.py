@@ -25,6 +25,7 @@ from datasette_shisho_resync.store.schema import (
     create_history,
     create_library,
     exact_text,
+    insert_rows,
     is_empty,
     library_schema,
     many_rows,
@@ -337,6 +338,14 @@ def test_exact_text_keeps_every_byte_and_goes_again(conn: sqlite3.Connection) ->
     with exact_text(conn):
         assert conn.execute(select).fetchone() == ("/a\udcffé",)
     assert conn.execute(select).fetchone() == ("/a\ufffdé",)
+
+
+@pytest.mark.parametrize("count", [0, 1, 332, 333, 334, 1000])
+def test_rows_are_inserted_many_at_once_and_none_is_left_out(conn: sqlite3.Connection, count: int) -> None:
+    conn.execute("create table t (a integer, b text, c text)")
+    rows = [(number, f"b{number}", f"c{number}") for number in range(count)]
+    insert_rows(conn, "insert into t (a, b, c)", "(?, cast(? as text), ?)", rows)
+    assert [tuple(row) for row in conn.execute("select a, b, c from t order by rowid")] == rows
 
 
 @pytest.mark.parametrize("paths", [(), (b"/a", "/é".encode()), (b"/a", b"/b\xff", b"/c"), (b"/b\xff",)])

@@ -156,12 +156,12 @@ def many_rows(conn: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> 
 def insert_rows(conn: sqlite3.Connection, insert: str, marks: str, rows: Sequence[Sequence[Any]]) -> None:
     """Insert rows by `insert`, a statement up to its `values`, with `marks` for each: many at once, which
     takes half the time of one by one, and lets another thread in between less often."""
-    together = _MOST_VALUES // len(rows[0]) if rows else 0
-    whole = len(rows) // together * together if together > 1 else 0
-    sql = f"{insert} values {', '.join([marks] * together)}"
-    for start in range(0, whole, together):
-        conn.execute(sql, [value for row in rows[start : start + together] for value in row])
-    conn.executemany(f"{insert} values {marks}", rows[whole:])
+    together = _MOST_VALUES // max(1, marks.count("?"))
+    end = len(rows) // together * together
+    for start in range(0, end, together):
+        values = [value for row in rows[start : start + together] for value in row]
+        conn.execute(f"{insert} values {', '.join([marks] * together)}", values)
+    conn.executemany(f"{insert} values {marks}", rows[end:])
 
 
 @contextmanager

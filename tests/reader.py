@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from typing import TypeVar
 
 from datasette_shisho_resync.hooks import default_extensions
 from datasette_shisho_resync.model import FileReading, ReadRequest
 from datasette_shisho_resync.reading import read_file
+from datasette_shisho_resync.workers.task import Task
+
+T = TypeVar("T")
 
 
 class Reader:
@@ -24,6 +28,9 @@ class Reader:
         future: Future[FileReading] = Future()
         future.set_result(self.read(request))
         return future
+
+    def do(self, task: Task[T]) -> T:
+        return task.do(self.read)
 
     def map_unordered(self, requests: Iterable[ReadRequest]) -> Iterator[tuple[ReadRequest, FileReading]]:
         return ((request, self.read(request)) for request in requests)

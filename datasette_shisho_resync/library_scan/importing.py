@@ -82,9 +82,11 @@ class Importer:
     settings: Settings
     job: Job
     surveyed: int  # the version of the data that the survey saw
+    had_books: bool  # whether any book was there then
     created: list[Entry] = field(default_factory=list)
     _rows: WaitingRows = field(init=False)
     _books: dict[str, int] = field(default_factory=dict)  # those whose rows wait, by path
+    _made: set[int] = field(default_factory=set)  # hashes of the paths of all books that were made
     _files: set[str] = field(default_factory=set)
     _known: dict[tuple[str, str], Identity] = field(default_factory=dict)
     _version: int = -1  # of the data
@@ -126,7 +128,14 @@ class Importer:
         self._unfinished = Unfinished()
 
     def book_at(self, path: str) -> int | None:
-        return self._books.get(path) or find_book(self.conn, self.library.id, path)
+        waiting = self._books.get(path)
+        if waiting or not self._may_have_book(path):
+            return waiting
+        return find_book(self.conn, self.library.id, path)
+
+    def _may_have_book(self, path: str) -> bool:
+        """Tell whether to look for a book: of a library that was empty it is known what it has by now."""
+        return self.had_books or self._version != self.surveyed or hash(path) in self._made
 
     def neighbours(self, folder: str) -> tuple[Neighbour, ...]:
         """Return the known main files of a folder (stored form)."""
@@ -233,6 +242,7 @@ class Importer:
         }
         book_id = self._rows.insert("books", columns)
         self._books[book.path] = book_id
+        self._made.add(hash(book.path))
         _insert_lists(writing, decisions, book_id)
         self._note_created("books", book_id)
         return MadeBook(book_id, True, {d.field.name: d.value for d in decisions})

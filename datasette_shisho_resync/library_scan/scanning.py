@@ -223,7 +223,8 @@ class Scan:
         self.total = sum(len(u.files) for u in found.units) + sum(map(len, found.updates.values()))
         schema, mode = self.service.schema, self.options.mode
         reader = UnitReader(self.conn, self.library, self.settings, mode, self.pool, self._note_bookless)
-        importer = Importer(self.conn, schema, self.library, self.settings, self.job, found.data_version)
+        seen = found.data_version, found.had_books
+        importer = Importer(self.conn, schema, self.library, self.settings, self.job, *seen)
         writer = BatchWriter(self.service, reader, importer, self.job, self.tally, mode)
         try:
             for unit, readings in reader.read(found):

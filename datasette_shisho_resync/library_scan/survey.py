@@ -18,7 +18,7 @@ from ..model import Mode
 from ..model.portable import portable
 from ..parsers.filename import is_excluded_supplement, is_supplement_name
 from ..parsers.sidecar import SIDECAR_SUFFIX
-from ..store.library import KnownFile, LibraryRow, data_version, known_files
+from ..store.library import KnownFile, LibraryRow, data_version, has_books, known_files
 from ..store.pending import seen_sidecars
 from ..store.times import from_stored, to_stored
 from .grouping import is_split, sort_stem
@@ -45,7 +45,8 @@ class ImportUnit:
 class Survey:
     """What a scan found. `updates` are the books with changed files or sidecars, `retouched` changed
     supplements, `vanished` known files that were not seen, `edited` sidecars that somebody wrote since
-    (stored paths). `data_version` is that of the database before it was asked."""
+    (stored paths). `data_version` is that of the database before it was asked, `had_books` whether it had
+    any book then."""
 
     folders: list[Folder] = field(default_factory=list)
     units: list[ImportUnit] = field(default_factory=list)
@@ -57,6 +58,7 @@ class Survey:
     started_ns: int = field(default_factory=time.time_ns)
     unchanged: int = 0
     data_version: int = -1
+    had_books: bool = True
 
     @property
     def new_files(self) -> Iterator[FoundFile]:
@@ -86,7 +88,7 @@ def survey(
     progress: Callable[[int], None],
 ) -> Survey:
     """Walk the folders and compare. Raises OSError when a folder of the library can't be read."""
-    found = Survey(data_version=data_version(conn))
+    found = Survey(data_version=data_version(conn), had_books=has_books(conn))
 
     def note_error(path: str, error: OSError) -> None:
         reason = describe(path, error)

@@ -125,6 +125,11 @@ def data_version(conn: sqlite3.Connection) -> int:
     return version
 
 
+def has_books(conn: sqlite3.Connection) -> bool:
+    """Tell whether any library of the database has a book."""
+    return conn.execute("select 1 from books limit 1").fetchone() is not None
+
+
 def count_files(conn: sqlite3.Connection, library_id: int) -> int:
     count: int = conn.execute("select count(*) from files where library_id = ?", (library_id,)).fetchone()[0]
     return count

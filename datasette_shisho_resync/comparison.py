@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from .fields import FIELDS, Field, Kind
-from .model import CoverImage, Identifier, Identities, SeriesEntry, Value
+from .model import Author, CoverImage, Identifier, Identities, SeriesEntry, Value
 from .normalize.identifiers import merged_identifiers, normalize_identifier
 from .normalize.numbers import is_valid_group
 from .values import is_empty
@@ -75,9 +75,7 @@ def prepared(field: Field, value: Any, stored: Any, identities: Identities, *, k
     if field.name in _AS_THEY_COME:
         return value  # type: ignore[no-any-return]
     if field.kind is Kind.AUTHORS:
-        authors = [
-            replace(a, name=identities.spelling("persons", a.name), role=a.role or None) for a in value
-        ]
+        authors = [_prepared_author(a, identities) for a in value]
         return _unique(authors, lambda a: (identities.key("persons", a.name), a.role))
     if field.kind in (Kind.PEOPLE, Kind.TERMS):
         table = _table(field)
@@ -90,6 +88,12 @@ def prepared(field: Field, value: Any, stored: Any, identities: Identities, *, k
     if field.kind is Kind.IDENTIFIERS:
         return merged_identifiers(Identifier(i.type, normalize_identifier(i.type, i.value)) for i in value)
     return value  # type: ignore[no-any-return]
+
+
+def _prepared_author(author: Author, identities: Identities) -> Author:
+    name, role = identities.spelling("persons", author.name), author.role or None
+    is_so = name == author.name and role == author.role
+    return author if is_so else replace(author, name=name, role=role)
 
 
 def _unique(items: Iterable[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:
@@ -106,7 +110,8 @@ def _prepared_series(
     present = {identities.key("series", s.name): s for s in stored}
 
     def sound(entry: SeriesEntry) -> SeriesEntry:
-        entry = replace(entry, name=identities.spelling("series", entry.name))
+        spelling = identities.spelling("series", entry.name)
+        entry = entry if spelling == entry.name else replace(entry, name=spelling)
         before = present.get(identities.key("series", entry.name))
         is_valid = is_valid_group(entry.number, entry.number_end, entry.unit)
         if is_valid and (entry.number is not None or not keep_numbers):

@@ -13,7 +13,8 @@ M4B = "m4b_metadata"
 PDF = "pdf_metadata"
 FILE = "file_metadata"
 
-_RANKS = {
+_RANKS: dict[str | None, int] = {
+    None: 4,
     MANUAL: 0,
     SIDECAR: 1,
     PLUGIN: 2,
@@ -30,11 +31,10 @@ _WORST = _RANKS[FILEPATH]
 
 def rank(source: str | None) -> int:
     """Return 0 (best) to 4; an empty or unknown source ranks like the file path."""
-    if not source:
-        return _WORST
-    if source.startswith("plugin:"):
-        return _RANKS[PLUGIN]
-    return _RANKS.get(source, _WORST)
+    known = _RANKS.get(source)
+    if known is not None:
+        return known
+    return _RANKS[PLUGIN] if source and source.startswith("plugin:") else _WORST
 
 
 def is_embedded(source: str | None) -> bool:

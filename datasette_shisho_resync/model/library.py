@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ..errors import UnknownRow
@@ -97,6 +98,7 @@ class Identity:
     sort_name: str | None = None
 
 
+@lru_cache(4096)  # of one file's names each is asked for half a dozen times
 def folded(name: str) -> str:
     """Return the key under which SQLite's NOCASE sees two names as one: ASCII letters only."""
     stripped = name.strip()

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from json.encoder import encode_basestring
@@ -251,7 +251,7 @@ def render_file_sidecar(file: FileSidecar) -> bytes:
         url=file.url,
         release_date=to_json(file.release_date),
         identifiers=to_json(file.identifiers),
-        chapters=list(file.chapters),
+        chapters=file.chapters,
         cover_page=file.cover_page,
         language=file.language,
         abridged=file.abridged,
@@ -277,7 +277,7 @@ def _series(entry: SidecarSeries, place: int) -> dict[str, object]:
 
 
 def _present(**values: object) -> dict[str, object]:
-    return {key: value for key, value in values.items() if value is not None and value != "" and value != []}
+    return {key: value for key, value in values.items() if value not in (None, "", [], ())}
 
 
 def _rendered(**values: object) -> bytes:
@@ -287,34 +287,47 @@ def _rendered(**values: object) -> bytes:
 
 def _json(value: object, line: str) -> str:
     """Write what `json.dumps(indent=2)` does, in half its time; `line` is the break before the next line."""
-    if isinstance(value, str):
-        return encode_basestring(value)
-    if isinstance(value, Chapter):
-        return _chapter(value, line)
-    if type(value) is int:
-        return str(value)
-    deeper = line + "  "
-    if isinstance(value, dict):
-        items = [
-            f'"{key}": {encode_basestring(item) if type(item) is str else _json(item, deeper)}'
-            for key, item in value.items()
-        ]
-        return f"{{{deeper}{(',' + deeper).join(items)}{line}}}"
-    if isinstance(value, list):
-        return f"[{deeper}{(',' + deeper).join([_json(item, deeper) for item in value])}{line}]"
-    return json.dumps(value)
+    write = _WRITERS.get(type(value))
+    return write(value, line) if write else json.dumps(value)
 
 
-def _chapter(chapter: Chapter, line: str) -> str:
-    """Write a chapter as `chapter_to_json` has it: there may be thousands."""
+def _object(value: dict[str, object], line: str) -> str:
     deeper = line + "  "
-    text = f'{{{deeper}"title": {encode_basestring(chapter.title)}'
-    if chapter.start_page is not None:
-        text += f',{deeper}"start_page": {chapter.start_page}'
-    if chapter.start_timestamp_ms is not None:
-        text += f',{deeper}"start_timestamp_ms": {chapter.start_timestamp_ms}'
-    if chapter.href is not None:
-        text += f',{deeper}"href": {encode_basestring(chapter.href)}'
-    if chapter.children:
-        text += f',{deeper}"children": {_json(list(chapter.children), deeper)}'
-    return f"{text}{line}}}"
+    items = [f'"{key}": {_json(item, deeper)}' for key, item in value.items()]
+    return f"{{{deeper}{(',' + deeper).join(items)}{line}}}"
+
+
+def _array(value: list[object], line: str) -> str:
+    deeper = line + "  "
+    return f"[{deeper}{(',' + deeper).join([_json(item, deeper) for item in value])}{line}]"
+
+
+def _chapters(chapters: tuple[Chapter, ...], line: str) -> str:
+    """Write chapters as `chapter_to_json` has them: there may be thousands."""
+    deeper = line + "  "
+    start = f'{{{deeper}  "title": '
+    page, time, href, children = (
+        f',{deeper}  "{name}": ' for name in ("start_page", "start_timestamp_ms", "href", "children")
+    )
+    written = []
+    for chapter in chapters:
+        text = start + encode_basestring(chapter.title)
+        if chapter.start_page is not None:
+            text += f"{page}{chapter.start_page}"
+        if chapter.start_timestamp_ms is not None:
+            text += f"{time}{chapter.start_timestamp_ms}"
+        if chapter.href is not None:
+            text += href + encode_basestring(chapter.href)
+        if chapter.children:
+            text += children + _chapters(chapter.children, deeper + "  ")
+        written.append(f"{text}{deeper}}}")
+    return f"[{deeper}{(',' + deeper).join(written)}{line}]"
+
+
+_WRITERS: dict[type, Callable[[Any, str], str]] = {
+    str: lambda value, line: encode_basestring(value),
+    int: lambda value, line: str(value),
+    dict: _object,
+    list: _array,
+    tuple: _chapters,
+}

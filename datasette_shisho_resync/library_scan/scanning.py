@@ -32,13 +32,15 @@ from ..store.schema import exact_text, rare_checkpoints
 from ..workers import WorkerPool
 from .alone import only_job
 from .batch import BatchWriter
+from .exchanges import Move
 from .garbage import rare_collections
 from .importing import Importer
 from .job import Job
 from .loss import is_much, require_confirmed
-from .moves import Move, Mover
+from .matches import Matcher
+from .moves import Mover
 from .options import Grouping, Progress, ScannedFile, ScanOptions, ScanReport
-from .survey import ImportUnit, Survey, roots_to_walk, survey
+from .survey import ImportUnit, Survey, make_units, roots_to_walk, survey
 from .tally import Tally
 from .units import Unit, UnitReader
 
@@ -170,19 +172,16 @@ class Scan:
         self.tally.files.extend(found.errors)
         self.tally.counts["failed"] += len(found.errors)
         self.tally.counts["unchanged"] += found.unchanged
-        mover = Mover(self.conn, self.library, self.settings)
-        moves = mover.taken_from(found)
+        moves = Matcher(self.conn, self.library, self.settings).taken_from(found)
+        make_units(found, self.grouping, moves)
         if self.options.prune:
             self._guard_against_loss(found.vanished)
-        if moves:
-            self.service.transaction(lambda: self._move(mover, moves))
-            for row, _ in moves:  # its cover may have stayed behind, its sidecar may have been edited
-                found.updates.setdefault(row.book_id, [])
+        moved = self.service.transaction(lambda: self._move(moves)) if moves else []
         if found.retouched:
             self.service.transaction(lambda: self._retouch(found))
         gone = self._gone(found) if self.options.prune else []
         self._read_and_write(found)
-        self.service.written.extend(mover.pending)
+        self.service.written.extend(moved)
         if found.edited:
             self.service.transaction(lambda: touch_sidecars(self.conn, found.edited, found.started_ns))
         self.tally.counts["missing"] += 0 if self.options.prune else len(found.vanished)
@@ -207,11 +206,14 @@ class Scan:
             return []  # it stays, and is reported when its turn comes
         return [c.pk for c in plan.removals if c.table == "files"]
 
-    def _move(self, mover: Mover, moves: Sequence[Move]) -> None:
+    def _move(self, moves: Sequence[Move]) -> list[int]:
+        """Returns the pending rows of the books that are to be read again."""
         self.job.start()
-        for row, file in moves:
-            schema = self.service.schema
-            self.tally.note(mover.move(row, file, schema, self.options.mode, self.job.by))
+        service = self.service
+        mover = Mover(self.conn, service.schema, self.library, self.settings, self.options.mode, self.job.by)
+        for moved in mover.move_all(moves):
+            self.tally.note(moved)
+        return mover.pending
 
     def _retouch(self, found: Survey) -> None:
         """Keep changed supplements' size and time; they are not read."""

@@ -43,14 +43,17 @@ class ImportUnit:
 
 @dataclass(slots=True)
 class Survey:
-    """What a scan found. `updates` are the books with changed files or sidecars, `retouched` changed
-    supplements, `vanished` known files that were not seen, `edited` sidecars that somebody wrote since
-    (stored paths). `data_version` is that of the database before it was asked, `had_books` whether it had
-    any book then."""
+    """What a scan found. `arrived` are the new files of each folder, `units` what is to be imported,
+    `updates` the books with changed files or sidecars, `replaced` the main files of which another size or
+    time is known, `retouched` such supplements, `vanished` known files that were not seen, `edited` sidecars
+    that somebody wrote since (stored paths). `data_version` is that of the database before it was asked,
+    `had_books` whether it had any book then."""
 
     folders: list[Folder] = field(default_factory=list)
+    arrived: dict[str, tuple[Folder, list[FoundFile]]] = field(default_factory=dict)
     units: list[ImportUnit] = field(default_factory=list)
     updates: dict[int, list[KnownFile]] = field(default_factory=dict)
+    replaced: list[tuple[KnownFile, FoundFile]] = field(default_factory=list)
     retouched: list[tuple[KnownFile, FoundFile]] = field(default_factory=list)
     vanished: list[KnownFile] = field(default_factory=list)
     errors: list[ScannedFile] = field(default_factory=list)
@@ -62,7 +65,13 @@ class Survey:
 
     @property
     def new_files(self) -> Iterator[FoundFile]:
-        return (f for unit in self.units for f in unit.files)
+        return (f for _, files in self.arrived.values() for f in files)
+
+    def files_at(self, paths: Collection[str]) -> Iterator[FoundFile]:
+        """Yield the files, whatever they are, that lie at these paths."""
+        for folder in self.folders if paths else ():
+            for files in (folder.media, folder.others):
+                yield from (f for f in files if f.path in paths)
 
 
 def roots_to_walk(library: LibraryRow, paths: Sequence[str], path_map: PathMap) -> list[tuple[str, str]]:
@@ -111,23 +120,49 @@ def survey(
                 _note_edited(found, folder, rows, seen, path_map)
             _note_others(found, folder, known, path_map)
             found.folders.append(folder)
-            found.units.extend(_units(folder, new, grouping))
+            if new:
+                found.arrived[folder.path] = folder, new
             progress(len(folder.media))
         failed = {e.path for e in found.errors}
         found.vanished.extend(k for k in known.values() if k.path not in failed)
-    _add_supplements(found)
     return found
+
+
+def make_units(found: Survey, grouping: Grouping, moves: Sequence[tuple[KnownFile, FoundFile]]) -> None:
+    """Make units of the files that no row knows: not of those to which rows move, but of those at whose
+    paths rows were that move away."""
+    taken, gone = {file.path for _, file in moves}, {row.id for row, _ in moves}
+    left = {file.path for row, file in found.replaced if row.id in gone} - taken
+    for folder in found.folders if left else ():
+        if files := [f for f in folder.media if f.path in left]:
+            found.arrived.setdefault(folder.path, (folder, []))[1].extend(files)
+    for folder, new in found.arrived.values():
+        found.units.extend(_units(folder, new, grouping))
+    _add_supplements(found)
+    if taken:
+        found.units = [_without(unit, taken) for unit in found.units]
+
+
+def _without(unit: ImportUnit, taken: Collection[str]) -> ImportUnit:
+    files, supplements = (
+        tuple(f for f in some if f.path not in taken) for some in (unit.files, unit.supplements)
+    )
+    return replace(unit, files=files, supplements=supplements)
 
 
 def _note_known(found: Survey, file: FoundFile, row: KnownFile, mode: Mode) -> None:
     if row.role != "main":
-        if not _is_same(file, row):
+        if not is_same(file, row):
             found.retouched.append((row, file))
         found.unchanged += 1
-    elif mode is Mode.SCAN and _is_same(file, row):
-        found.unchanged += 1
+        return
+    if is_same(file, row):
+        if mode is Mode.SCAN:
+            found.unchanged += 1
+            return
     else:
-        found.updates.setdefault(row.book_id, []).append(row)
+        found.replaced.append((row, file))
+    found.updates.setdefault(row.book_id, []).append(row)
 
 
 def _note_edited(
@@ -159,11 +194,11 @@ def _note_others(found: Survey, folder: Folder, known: dict[str, KnownFile], pat
         return
     for file in folder.others:
         row = known.pop(path_map.stored(file.path), None)
-        if row is not None and not _is_same(file, row):
+        if row is not None and not is_same(file, row):
             found.retouched.append((row, file))
 
 
-def _is_same(file: FoundFile, row: KnownFile) -> bool:
+def is_same(file: FoundFile, row: KnownFile) -> bool:
     if row.size_bytes != file.size_bytes:
         return False
     if row.modified_at == to_stored(file.mtime_ns):

@@ -1,0 +1,165 @@
+"""Finds files that lie elsewhere than their rows say, by their bytes. Writes nothing.
+
+Source: spec 9. Differs from Shisho: it knows fingerprints only, and so no move before its hashing is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..errors import ResyncError
+from ..files import name_key, open_confined
+from ..resync.gathering import readable_roots
+from ..settings import Settings
+from ..store.library import KnownFile, LibraryRow, fingerprint, has_path
+from ..store.times import to_stored
+from .exchanges import Move, exchanged, moved_folder, without_copies
+from .survey import Survey, is_same
+from .walk import FoundFile
+
+_BLOCK_BYTES = 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """Matches the rows of one library with files."""
+
+    conn: sqlite3.Connection
+    library: LibraryRow
+    settings: Settings
+
+    def taken_from(self, found: Survey) -> list[Move]:
+        """Match vanished rows with new files that have their bytes, and take both out of the survey.
+
+        By fingerprint, else by size, time and type where only one file on either side has them, else by a
+        path that differs only in case or Unicode form. Supplements follow the folder of their book. So do
+        known files that took each other's places.
+        """
+        moves = self._vanished(found) if found.vanished and found.arrived else []
+        moves.extend(self._exchanged(found, moves) if found.replaced else ())
+        if found.vanished and found.arrived:
+            moves.extend(self._respelled(found, moves))
+        if moves:
+            moves.extend(self._followers(found, moves))
+            _take_out(found, moves)
+        return moves
+
+    def _vanished(self, found: Survey) -> list[Move]:
+        gone: dict[tuple[int, str], list[KnownFile]] = {}
+        for row in found.vanished:
+            if row.role == "main" and row.size_bytes > 0:
+                gone.setdefault((row.size_bytes, row.file_type), []).append(row)
+        arrived: dict[tuple[int, str], list[FoundFile]] = {}
+        for file in found.new_files:
+            key = (file.size_bytes, file.file_type)
+            if key in gone:
+                arrived.setdefault(key, []).append(file)
+        return [pair for key, files in arrived.items() for pair in self._pairs(gone[key], files)]
+
+    def _pairs(self, rows: Sequence[KnownFile], files: Sequence[FoundFile]) -> Iterator[Move]:
+        left = list(files)
+        for row in rows:
+            stored = fingerprint(self.conn, row.id)
+            if stored is not None:
+                match = [f for f in left if self._sha256(f.path) == stored][:1]
+            else:
+                times = [f for f in left if to_stored(f.mtime_ns) == row.modified_at]
+                rivals = [r for r in rows if r.modified_at == row.modified_at]
+                match = times if len(times) == len(rivals) == 1 else []
+            for file in match:
+                left.remove(file)
+                yield row, file
+
+    def _exchanged(self, found: Survey, moves: Sequence[Move]) -> list[Move]:
+        rows, files = _taken_rows(moves), _taken_files(moves)
+        pairs = exchanged(
+            (row for row in found.vanished if row.role == "main" and row.id not in rows),
+            found.replaced,
+            (file for file in found.new_files if file.path not in files),
+        )
+        sound = [(row, file) for row, file in pairs if self._may_be(row, file)]
+        return without_copies(sound, found.replaced)
+
+    def _may_be(self, row: KnownFile, file: FoundFile) -> bool:
+        stored = fingerprint(self.conn, row.id)
+        return stored is None or stored == self._sha256(file.path)
+
+    def _respelled(self, found: Survey, moves: Sequence[Move]) -> list[Move]:
+        """Match what is left by its path, as the root guard does: the bytes may be others."""
+        stored, rows, files = self.settings.path_map.stored, _taken_rows(moves), _taken_files(moves)
+        gone: dict[str, list[KnownFile]] = {}
+        for row in found.vanished:
+            if row.role == "main" and row.id not in rows:
+                gone.setdefault(name_key(row.path), []).append(row)
+        arrived: dict[str, list[FoundFile]] = {}
+        for file in found.new_files if gone else ():
+            if file.path not in files:
+                arrived.setdefault(name_key(stored(file.path)), []).append(file)
+        pairs = ((known, arrived.get(key, ())) for key, known in gone.items())
+        return [(known[0], new[0]) for known, new in pairs if len(known) == len(new) == 1]
+
+    def _followers(self, found: Survey, moves: Sequence[Move]) -> list[Move]:
+        """Match supplements that vanished, or whose place another file took, with the files that lie where
+        their book's folder is now.
+
+        Differs from Shisho: it leaves their rows behind, and makes new ones.
+        """
+        stored, here = self.settings.path_map.stored, self.settings.path_map.here
+        wanted: dict[str, list[KnownFile]] = {}
+        for row, path in _places_to_follow(found, [(row, stored(file.path)) for row, file in moves]):
+            wanted.setdefault(here(path), []).append(row)
+        taken = _taken_files(moves)
+        replaced, places = {r.id for r, _ in found.retouched}, {f.path for _, f in found.retouched}
+        pairs: list[Move] = []
+        for file in found.files_at(wanted):
+            is_known = has_path(self.conn, "files", self.library.id, stored(file.path))
+            if file.path in taken or (is_known and file.path not in places):
+                continue
+            alike = (row for row in wanted[file.path] if row.size_bytes == file.size_bytes)
+            fitting = [row for row in alike if row.id not in replaced or is_same(file, row)]
+            pairs.extend((row, file) for row in fitting[:1])
+        return without_copies(pairs, found.retouched)
+
+    def _sha256(self, path: str) -> str | None:
+        digest = hashlib.sha256()
+        try:
+            with open_confined(path, readable_roots(self.library.paths, self.settings)) as file:
+                while block := file.read(_BLOCK_BYTES):
+                    digest.update(block)
+        except (OSError, ResyncError):
+            return None
+        return digest.hexdigest()
+
+
+def _places_to_follow(
+    found: Survey, moves: Sequence[tuple[KnownFile, str]]
+) -> Iterator[tuple[KnownFile, str]]:
+    """Yield the supplements that are not where they were, and where they are if their books took them."""
+    rows: dict[int, list[KnownFile]] = {}
+    for row in (*found.vanished, *(row for row, _ in found.retouched)):
+        if row.role != "main":
+            rows.setdefault(row.book_id, []).append(row)
+    for book_id, old, new in dict.fromkeys(moved_folder(row, path) for row, path in moves):
+        for row in rows.get(book_id, ()):
+            if row.path.startswith(old + "/"):
+                yield row, new + row.path[len(old) :]
+
+
+def _take_out(found: Survey, moves: Sequence[Move]) -> None:
+    rows = _taken_rows(moves)
+    found.vanished = [row for row in found.vanished if row.id not in rows]
+    found.retouched = [(row, file) for row, file in found.retouched if row.id not in rows]
+    for row, _ in moves:  # its cover may have stayed behind, its sidecar may have been edited
+        changed = found.updates.setdefault(row.book_id, [])
+        changed[:] = [other for other in changed if other.id not in rows]
+
+
+def _taken_rows(moves: Sequence[Move]) -> set[int]:
+    return {row.id for row, _ in moves}
+
+
+def _taken_files(moves: Sequence[Move]) -> set[str]:
+    return {file.path for _, file in moves}

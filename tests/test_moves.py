@@ -1,0 +1,315 @@
+"""Files that changed places among known ones: each record follows its bytes, or stays where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from builders.images import jpeg
+from builders.m4b import build_m4b
+from library import BY, Library, epub
+
+from datasette_shisho_resync.library_scan import ScanOptions, ScanReport, scan_library
+from datasette_shisho_resync.model import Mode
+from datasette_shisho_resync.store.opening import copy_in_memory
+
+
+def scan(library: Library, **options: object) -> ScanReport:
+    """Scan with pruning; a dry run before it must have told the same."""
+    wanted = {"prune": True, **options}
+    dry = ScanOptions((str(library.root),), dry_run=True, **wanted)  # type: ignore[arg-type]
+    copy = copy_in_memory(library.path)
+    try:
+        told = scan_library(copy, "library.db", dry, library.settings, library.pool, BY, lambda _: None)
+    finally:
+        copy.close()
+    real = ScanOptions((str(library.root),), **wanted)  # type: ignore[arg-type]
+    report = scan_library(
+        library.conn, "library.db", real, library.settings, library.pool, BY, lambda _: None
+    )
+    assert statuses(told) == statuses(report)
+    return report
+
+
+def statuses(report: ScanReport) -> list[tuple[str, str]]:
+    return sorted((file.path, file.status) for file in report.files)
+
+
+def put(library: Library, name: str, data: bytes) -> Path:
+    path = library.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    library.write(path, data)
+    return path
+
+
+def by_title(library: Library) -> dict[str, tuple[str, str | None, tuple[str, ...]]]:
+    """Return the books: title -> (path, subtitle, paths of the files), paths below the library's root."""
+
+    def below(path: str) -> str:
+        return os.path.relpath(path, library.root)
+
+    return {
+        book["title"]: (
+            below(book["filepath"]),
+            book["subtitle"],
+            tuple(below(f["filepath"]) for f in library.rows("files", f"book_id = {book['id']}")),
+        )
+        for book in library.rows("books")
+    }
+
+
+def mark_by_hand(library: Library) -> None:
+    """Give every book a subtitle that tells which one it was."""
+    for book in library.rows("books"):
+        library.edit("books", book["id"], subtitle=f"Mine: {book['title']}", subtitle_source="manual")
+        library.scan(pk=book["id"])
+    library.service.close()
+
+
+def ids(library: Library) -> list[tuple[int, int]]:
+    return [(row["id"], row["book_id"]) for row in library.rows("files")]
+
+
+def shift(*names: Path) -> None:
+    """Rename each file to the next name; the last name is free."""
+    for old, new in reversed(list(pairwise(names))):
+        old.rename(new)
+
+
+def swap(one: Path, two: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    two.rename(one)
+    aside.rename(two)
+
+
+def assert_settled(library: Library) -> None:
+    """The next scan finds nothing to do, in the database and beside the files."""
+    library.service.close()
+    before = library.dump(), {p: p.read_bytes() for p in library.root.rglob("*") if p.is_file()}
+    report = scan(library)
+    assert (report.job_id, report.files) == (None, ())
+    assert (library.dump(), {p: p.read_bytes() for p in library.root.rglob("*") if p.is_file()}) == before
+
+
+@pytest.fixture
+def numbered(library: Library) -> Library:
+    """Three numbered books in one folder, each with a subtitle by hand, and the files that are to be."""
+    for number, title in enumerate(("One", "Two's", "Three"), 1):
+        put(library, f"A/b{number}.epub", epub(title, cover=jpeg(20, 20 + len(title))))
+    scan(library)
+    mark_by_hand(library)
+    return library
+
+
+def test_the_records_of_renumbered_files_follow_them(numbered: Library) -> None:
+    before = ids(numbered)
+    folder = numbered.root / "A"
+    shift(*(folder / f"b{number}.epub" for number in (1, 2, 3, 4)))
+    report = scan(numbered)
+    assert (report.moved, report.imported, report.removed, report.updated, report.unchanged) == (
+        3,
+        0,
+        0,
+        0,
+        0,
+    )
+    assert ids(numbered) == before
+    assert {t: (s, f) for t, (_, s, f) in by_title(numbered).items()} == {
+        "One": ("Mine: One", ("A/b2.epub",)),
+        "Two's": ("Mine: Two's", ("A/b3.epub",)),
+        "Three": ("Mine: Three", ("A/b4.epub",)),
+    }
+    assert_settled(numbered)
+
+
+def test_a_renumbering_is_undone_with_its_job(numbered: Library) -> None:
+    before = numbered.content()
+    shift(*(numbered.root / f"A/b{number}.epub" for number in (1, 2, 3, 4)))
+    job_id = scan(numbered).job_id
+    assert job_id is not None
+    numbered.service.undo_job(job_id, BY)
+    assert numbered.content() == before
+
+
+@pytest.mark.parametrize("mode", [Mode.SCAN, Mode.REFRESH])
+def test_the_records_of_two_files_that_changed_names_follow_them(numbered: Library, mode: Mode) -> None:
+    before, content = ids(numbered), numbered.content()
+    swap(numbered.root / "A/b1.epub", numbered.root / "A/b3.epub")
+    report = scan(numbered, mode=mode)
+    assert (report.moved, report.imported, report.removed, report.unchanged) == (2, 0, 0, 1)
+    assert ids(numbered) == before
+    assert {t: (s, f) for t, (_, s, f) in by_title(numbered).items()} == {
+        "One": ("Mine: One", ("A/b3.epub",)),
+        "Two's": ("Mine: Two's", ("A/b2.epub",)),
+        "Three": ("Mine: Three", ("A/b1.epub",)),
+    }
+    assert_settled(numbered)
+    assert report.job_id is not None
+    numbered.service.undo_job(report.job_id, BY)
+    assert numbered.content() == content
+
+
+def test_each_cover_stays_with_its_book_where_only_the_files_changed_names(numbered: Library) -> None:
+    swap(numbered.root / "A/b1.epub", numbered.root / "A/b2.epub")
+    scan(numbered)
+    for book in numbered.rows("books"):
+        (file,) = numbered.rows("files", f"book_id = {book['id']}")
+        cover = numbered.root / "A" / file["cover_image_filename"]
+        assert cover.read_bytes() == jpeg(20, 20 + len(book["title"]))
+
+
+@pytest.fixture
+def folders(library: Library) -> Library:
+    """Two folders of one book each, in which everything is called the same, and a third."""
+    for name in ("Dune", "Emma"):
+        put(library, f"{name}/book.epub", epub(name, cover=jpeg(20, 20 + len(library.rows("books")))))
+        put(
+            library,
+            f"{name}/book.m4b",
+            build_m4b(title=name, artist="Ann Author", description=f"{name} heard"),
+        )
+        put(library, f"{name}/notes.txt", f"notes of {name}".encode() * (1 + (name == "Emma")))
+    put(library, "Third/third.epub", epub("Third"))
+    scan(library)
+    mark_by_hand(library)
+    return library
+
+
+def test_two_folders_that_changed_names_take_all_their_records_along(folders: Library) -> None:
+    before, content = ids(folders), folders.content()
+    swap(folders.root / "Dune", folders.root / "Emma")
+    for folder, old in (("Dune", "Emma"), ("Emma", "Dune")):
+        (folders.root / folder / f"{old}.metadata.json").rename(
+            folders.root / folder / f"{folder}.metadata.json"
+        )
+    report = scan(folders)
+    assert (report.moved, report.imported, report.removed, report.updated, report.unchanged) == (
+        6,
+        0,
+        0,
+        0,
+        1,
+    )
+    assert ids(folders) == before
+    names = ("book.epub", "book.m4b", "notes.txt")
+    assert by_title(folders) == {
+        "Dune": ("Emma", "Mine: Dune", tuple(f"Emma/{name}" for name in names)),
+        "Emma": ("Dune", "Mine: Emma", tuple(f"Dune/{name}" for name in names)),
+        "Third": ("Third", "Mine: Third", ("Third/third.epub",)),
+    }
+    found = dict(folders.conn.execute("select title, filepath from books_fts"))
+    assert found == {b["title"]: b["filepath"] for b in folders.rows("books")}
+    assert_settled(folders)
+    assert report.job_id is not None
+    folders.service.undo_job(report.job_id, BY)
+    assert folders.content() == content
+
+
+def test_folders_that_moved_on_take_their_records_along(folders: Library) -> None:
+    before = ids(folders)
+    (folders.root / "Third").rename(folders.root / "Last")
+    (folders.root / "Emma").rename(folders.root / "Third")
+    (folders.root / "Dune").rename(folders.root / "Emma")
+    report = scan(folders)
+    assert (report.moved, report.imported, report.removed) == (7, 0, 0)
+    assert ids(folders) == before
+    assert {title: place for title, (place, _, _) in by_title(folders).items()} == {
+        "Dune": "Emma",
+        "Emma": "Third",
+        "Third": "Last",
+    }
+    assert_settled(folders)
+
+
+def test_a_new_first_file_before_renumbered_ones_gets_a_record_of_its_own(numbered: Library) -> None:
+    folder = numbered.root / "A"
+    shift(*(folder / f"b{number}.epub" for number in (1, 2, 3, 4)))
+    for sidecar in folder.glob("*.json"):
+        sidecar.unlink()
+    put(numbered, "A/b1.epub", epub("Zero"))
+    report = scan(numbered)
+    assert (report.moved, report.imported, report.removed) == (3, 1, 0)
+    assert {t: (s, f) for t, (_, s, f) in by_title(numbered).items()} == {
+        "Zero": (None, ("A/b1.epub",)),
+        "One": ("Mine: One", ("A/b2.epub",)),
+        "Two's": ("Mine: Two's", ("A/b3.epub",)),
+        "Three": ("Mine: Three", ("A/b4.epub",)),
+    }
+    assert_settled(numbered)
+
+
+def keep_a_copy(one: Path, _: Path) -> None:
+    one.rename(one.with_name("b1 before.epub"))
+
+
+def copy_over(one: Path, two: Path) -> None:
+    shutil.copy2(two, one)
+
+
+def edit_in_place(one: Path, _: Path) -> None:
+    one.unlink()
+
+
+def replace_by(one: Path, two: Path) -> None:
+    two.rename(one)
+
+
+@pytest.mark.parametrize("change", [keep_a_copy, edit_in_place, copy_over, replace_by])
+def test_a_file_that_was_edited_or_replaced_stays_the_row_at_its_path(
+    numbered: Library, change: Callable[[Path, Path], None]
+) -> None:
+    one, two = numbered.root / "A/b1.epub", numbered.root / "A/b2.epub"
+    (row,) = numbered.rows("files", f"filepath = '{one}'")
+    change(one, two)
+    if not one.exists():
+        put(numbered, "A/b1.epub", epub("One, revised"))
+    report = scan(numbered, prune=False)
+    assert (report.moved, report.updated) == (0, 1)
+    assert numbered.file(row["id"])["filepath"] == row["filepath"]
+    assert numbered.book(row["book_id"])["subtitle"] == "Mine: One"
+
+
+def test_a_book_that_was_deleted_for_the_next_one_stops_those_that_moved_up(numbered: Library) -> None:
+    """Nobody can tell the deletion of the first from its replacement."""
+    folder = numbered.root / "A"
+    (folder / "b1.epub").unlink()
+    (folder / "b2.epub").rename(folder / "b1.epub")
+    (folder / "b3.epub").rename(folder / "b2.epub")
+    report = scan(numbered, prune=False)
+    assert (report.moved, report.updated, report.missing) == (0, 2, 1)
+
+
+def test_a_file_renamed_in_a_folder_of_several_books_leaves_its_book_where_it_is(numbered: Library) -> None:
+    before = {title: place for title, (place, _, _) in by_title(numbered).items()}
+    (numbered.root / "A/b2.epub").rename(numbered.root / "A/b9.epub")
+    assert scan(numbered).moved == 1
+    assert {title: place for title, (place, _, _) in by_title(numbered).items()} == before
+
+
+@pytest.mark.parametrize(("is_right", "moved"), [(True, 2), (False, 0)])
+def test_a_fingerprint_must_agree_where_there_is_one(
+    numbered: Library, *, is_right: bool, moved: int
+) -> None:
+    paths = numbered.root / "A/b1.epub", numbered.root / "A/b2.epub"
+    for path in paths:
+        (row,) = numbered.rows("files", f"filepath = '{path}'")
+        value = hashlib.sha256(path.read_bytes() if is_right else b"").hexdigest()
+        numbered.add("file_fingerprints", file_id=row["id"], algorithm="sha256", value=value)
+    swap(*paths)
+    assert scan(numbered).moved == moved
+
+
+def test_of_files_that_look_alike_none_is_taken_for_another(library: Library) -> None:
+    paths = [put(library, f"A/b{number}.epub", epub(f"Book {number}")) for number in range(4)]
+    os.utime(paths[1], ns=(os.stat(paths[0]).st_mtime_ns,) * 2)
+    assert os.path.getsize(paths[0]) == os.path.getsize(paths[1])
+    scan(library)
+    swap(paths[0], paths[2])
+    swap(paths[1], paths[3])
+    assert scan(library).moved == 0

@@ -227,6 +227,28 @@ def test_folders_that_moved_on_take_their_records_along(folders: Library) -> Non
     assert_settled(folders)
 
 
+def test_the_books_of_a_folder_keep_their_own_paths_in_it_wherever_it_goes(numbered: Library) -> None:
+    before = {title: place for title, (place, _, _) in by_title(numbered).items()}
+    (numbered.root / "A").rename(numbered.root / "C")
+    put(numbered, "Emma/emma.epub", epub("Emma"))
+    scan(numbered)
+    assert {title: place for title, (place, _, _) in by_title(numbered).items()} == {
+        **{title: f"C{place[1:]}" for title, place in before.items()},
+        "Emma": "Emma",
+    }
+    content = numbered.content()
+    swap(numbered.root / "C", numbered.root / "Emma")
+    job_id = scan(numbered).job_id
+    assert {title: place for title, (place, _, _) in by_title(numbered).items()} == {
+        **{title: f"Emma{place[1:]}" for title, place in before.items()},
+        "Emma": "C",
+    }
+    assert_settled(numbered)
+    assert job_id is not None
+    numbered.service.undo_job(job_id, BY)
+    assert numbered.content() == content
+
+
 def test_a_new_first_file_before_renumbered_ones_gets_a_record_of_its_own(numbered: Library) -> None:
     folder = numbered.root / "A"
     shift(*(folder / f"b{number}.epub" for number in (1, 2, 3, 4)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..files import cover_names
@@ -39,10 +39,12 @@ class Mover:
     by: By
     pending: list[int] = field(default_factory=list)
     _crossed: dict[int, tuple[KnownFile, str]] = field(default_factory=dict)  # books in each other's way
+    _shared: set[str] = field(default_factory=set)  # folders into which files of several books move
 
     def move_all(self, moves: Sequence[Move]) -> Iterator[ScannedFile]:
         """Give the files' rows their new paths, and their books theirs if those follow."""
         goals = {row.id: (row, self.settings.path_map.stored(file.path)) for row, file in moves}
+        self._shared.update(_shared_folders(goals.values()))
         for pk, old, new in in_order({pk: (row.path, path) for pk, (row, path) in goals.items()}):
             row, path = goals[pk]
             if new == path:
@@ -88,10 +90,10 @@ class Mover:
 
     def _uncross(self) -> None:
         """Let the books follow whose places others had that went too."""
-        goals = {}
+        goals: dict[int, tuple[str, str]] = {}
         for book_id, (row, path) in self._crossed.items():
             old, new = self._places_of_book(row, path)
-            if new is not None and new != old:
+            if new is not None and new != old and new not in {goal for _, goal in goals.values()}:
                 goals[book_id] = old, new
         while stuck := [pk for pk, (_, new) in goals.items() if self._is_held(new, goals)]:
             for pk in stuck:
@@ -118,12 +120,22 @@ class Mover:
         _, was, now = moved_folder(row, path)
         if was == now:  # it was only renamed: its folder may hold other books
             return None
+        if os.path.dirname(path) in self._shared and holds(was, old):
+            return now + old[len(was) :]
         shared = {os.path.dirname(p) for p in mains}
         if len(shared) > 1 and holds(was, old):  # a book of disc folders
             shared = {now + old[len(was) :]}
         place = shared.pop()
         is_shared = not shared and all(holds(place, p) for p in mains)
         return place if is_shared and place not in {p.rstrip("/") for p in self.library.paths} else None
+
+
+def _shared_folders(goals: Iterable[tuple[KnownFile, str]]) -> Iterator[str]:
+    owners: dict[str, int] = {}
+    for row, path in goals:
+        folder = os.path.dirname(path)
+        if row.role == "main" and owners.setdefault(folder, row.book_id) != row.book_id:
+            yield folder
 
 
 def _moved_companions(old: str, new: str) -> Iterator[tuple[str, str]]:

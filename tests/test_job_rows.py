@@ -139,6 +139,18 @@ def test_a_record_that_goes_with_its_book_and_by_itself_counts_once(shelf: Libra
     assert done(shelf, pks, "files")["would_remove"] == 8
 
 
+def test_what_goes_with_the_last_of_several_files_of_a_book_counts(shelf: Library) -> None:
+    for pk in range(1, 5):
+        shelf.add_file(pk, "map.txt", role="supplement", data=b"a map")
+    seconds = [shelf.add_file(pk, "second.epub") for pk in range(1, 5)]
+    for pk in range(1, 5):
+        shelf.remove(pk)
+    pks = (*range(1, 13), *seconds)
+    with pytest.raises(MassRemoval, match="12 records of the 20 files that 'Books' knows"):
+        require_little_loss(shelf.service, RowsOrder("files", pks), 60)
+    assert done(shelf, pks, "files")["would_remove"] == 12
+
+
 def test_a_dead_disk_is_no_loss_but_an_error_a_row(shelf: Library) -> None:
     shelf.root.rename(shelf.root.with_name("elsewhere"))
     order = RowsOrder("books", tuple(range(1, 13)))

@@ -520,6 +520,40 @@ def test_a_prune_that_was_confirmed_by_its_number_removes(thinned: Library) -> N
     assert scan(thinned, prune=True, confirm_removals=6).removed == 6
 
 
+@pytest.fixture
+def accompanied(library: Library) -> Library:
+    """Five books of two files and a supplement each, of which only the latter are left, and twenty others."""
+    for number in range(5):
+        put(library, f"{number}/one.epub", epub(f"Book {number}"))
+        put(library, f"{number}/one.m4b", build_m4b(title=f"Book {number}", artist="Ann Author"))
+        put(library, f"{number}/map.txt", b"a map")
+    for number in range(20):
+        put(library, f"other {number}/one.epub", epub(f"Other {number}"))
+    scan(library)
+    for path in library.root.glob("?/one.*"):
+        path.unlink()
+    return library
+
+
+def test_the_number_to_confirm_counts_what_goes_with_the_last_file_of_a_book(accompanied: Library) -> None:
+    with pytest.raises(MassRemoval, match="15 records of the 35 files"):
+        scan(accompanied, prune=True, confirm_removals=14)
+    before = len(accompanied.rows("files"))
+    scan(accompanied, prune=True, confirm_removals=15)
+    assert len(accompanied.rows("files")) == before - 15
+
+
+def test_few_files_that_take_much_along_need_a_number(library: Library) -> None:
+    path = put(library, "Dune/dune.epub", epub("Dune"))
+    for number in range(5):
+        put(library, f"Dune/map {number}.txt", b"a map")
+    put(library, "Emma/emma.epub", epub("Emma"))
+    scan(library)
+    path.unlink()
+    with pytest.raises(MassRemoval, match="6 records of the 7 files"):
+        scan(library, prune=True)
+
+
 def test_the_prune_of_few_records_needs_no_number(thinned: Library) -> None:
     put(thinned, "5/5.epub", epub("Book 5"))
     assert scan(thinned, prune=True).removed == 5

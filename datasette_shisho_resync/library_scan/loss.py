@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 
-from ..errors import MassRemoval
-from ..store.library import count_files, load_libraries
+from ..errors import MassRemoval, ResyncError
+from ..model import Target
+from ..resync import Ask, Gathered, Service
+from ..store.library import bare_books, count_files, load_libraries
 from ..value_text import counted
 
 _FEW = 5  # so many may always go: a tenth of a very small library is less than one book
 _SHARE = 10
+
+
+def files_to_go(gathered: Gathered) -> frozenset[int]:
+    """Return the files whose records the run would remove; a book without files counts as one, below zero."""
+    files = gathered.brief.files
+    mains = {f.id for f in files if f.is_main}
+    if not files:
+        return frozenset({-gathered.brief.target.pk})
+    if gathered.gone and mains <= gathered.gone and gathered.promoted is None:
+        return frozenset(f.id for f in files)
+    return frozenset(gathered.gone)
+
+
+def with_whole_books(service: Service, files: Collection[int]) -> set[int]:
+    """Return these files, which go one by one, and what goes with the last one of a book."""
+    found = set(files)
+    for book_id in bare_books(service.conn, files):
+        with suppress(ResyncError):  # it stays, and is reported when its turn comes
+            found |= files_to_go(service.gather(Ask(Target("books", book_id))))
+    return found
 
 
 def is_much(count: int, known: int) -> bool:

@@ -19,7 +19,7 @@ from ..model import Mode, Outcome, ReadRequest, Target
 from ..resync import Ask, Gathered, Gathering, Service, find_brief
 from ..resync.roots import with_advice
 from .job import Job
-from .loss import require_confirmed
+from .loss import files_to_go, require_confirmed, with_whole_books
 from .reading_ahead import ReadingAhead
 
 T = TypeVar("T")
@@ -190,8 +190,10 @@ class RowsJob:
 
     def _removals(self) -> str | None:
         """Remove what waited, unless it is much and nobody confirmed it."""
-        going = {(library_id, pk) for library_id, pks in self.doomed.values() for pk in pks}
-        counts = Counter(library_id for library_id, _ in going)
+        going: dict[int, set[int]] = {}
+        for library_id, pks in self.doomed.values():
+            going.setdefault(library_id, set()).update(pks)
+        counts = {library_id: len(with_whole_books(self.service, pks)) for library_id, pks in going.items()}
         try:
             require_confirmed(self.service.conn, counts, self.order.confirm_removals)
         except MassRemoval as error:
@@ -211,14 +213,3 @@ class RowsJob:
         self._told_at = time.monotonic()
         with suppress(DatabaseBusy):  # the next time, then
             self.job.note(self._columns(), self.errors)
-
-
-def files_to_go(gathered: Gathered) -> frozenset[int]:
-    """Return the files whose records the run would remove; a book without files counts as one, below zero."""
-    files = gathered.brief.files
-    mains = {f.id for f in files if f.is_main}
-    if not files:
-        return frozenset({-gathered.brief.target.pk})
-    if gathered.gone and mains <= gathered.gone and gathered.promoted is None:
-        return frozenset(f.id for f in files)
-    return frozenset(gathered.gone)

@@ -21,6 +21,7 @@ from ..store.library import (
     add_path,
     choose_library,
     count_files,
+    count_with_books,
     holds,
     is_own_library,
     load_libraries,
@@ -36,7 +37,7 @@ from .exchanges import Move
 from .garbage import rare_collections
 from .importing import Importer
 from .job import Job
-from .loss import is_much, require_confirmed
+from .loss import files_to_go, is_much, require_confirmed, with_whole_books
 from .matches import Matcher
 from .moves import Mover
 from .options import Grouping, Progress, ScannedFile, ScanOptions, ScanReport
@@ -189,9 +190,11 @@ class Scan:
 
     def _guard_against_loss(self, vanished: Sequence[KnownFile]) -> None:
         """Raise MassRemoval, before anything is written, when much would go unconfirmed; a dry run warns."""
-        if not is_much(len(vanished), count_files(self.conn, self.library.id)):
+        most = count_with_books(self.conn, [row.id for row in vanished])
+        if not is_much(most, count_files(self.conn, self.library.id)):
             return
-        count = len({pk for row in vanished for pk in self._files_to_go(row)})
+        going = {pk for row in vanished for pk in self._files_to_go(row)}
+        count = len(with_whole_books(self.service, going))
         try:
             require_confirmed(self.conn, {self.library.id: count}, self.options.confirm_removals)
         except MassRemoval as error:
@@ -199,12 +202,11 @@ class Scan:
                 raise
             self.tally.warnings.append(f"{error.message} It needs --confirm-removals {count}.")
 
-    def _files_to_go(self, row: KnownFile) -> list[int]:
+    def _files_to_go(self, row: KnownFile) -> frozenset[int]:
         try:
-            plan = self.service.preview(Ask(Target("files", row.id), Mode.SCAN)).plan
+            return files_to_go(self.service.gather(Ask(Target("files", row.id))))
         except ResyncError:
-            return []  # it stays, and is reported when its turn comes
-        return [c.pk for c in plan.removals if c.table == "files"]
+            return frozenset()  # it stays, and is reported when its turn comes
 
     def _move(self, moves: Sequence[Move]) -> list[int]:
         """Returns the pending rows of the books that are to be read again."""

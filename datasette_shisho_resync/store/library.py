@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -186,6 +186,35 @@ def main_paths(conn: sqlite3.Connection, book_id: int) -> tuple[str, ...]:
 
 def file_ids(conn: sqlite3.Connection, book_id: int) -> tuple[int, ...]:
     return tuple(r[0] for r in conn.execute("select id from files where book_id = ?", (book_id,)))
+
+
+def count_with_books(conn: sqlite3.Connection, files: Collection[int]) -> int:
+    """Count the files of the books of these files."""
+    count: int = conn.execute(
+        """
+        select count(*)
+        from files
+        where book_id in (select book_id from files where id in (select value from json_each(?)))
+        """,
+        (json.dumps(list(files)),),
+    ).fetchone()[0]
+    return count
+
+
+def bare_books(conn: sqlite3.Connection, files: Collection[int]) -> tuple[int, ...]:
+    """Return the books with several main files that are all among these files."""
+    rows = conn.execute(
+        """
+        with going as (select value from json_each(?))
+        select book_id
+        from files
+        where file_role = 'main' and book_id in (select book_id from files where id in going)
+        group by book_id
+        having count(*) > 1 and count(*) = sum(id in going)
+        """,
+        (json.dumps(list(files)),),
+    )
+    return tuple(stored_id(row[0], "files", "book_id") for row in rows)
 
 
 def path_of_book(conn: sqlite3.Connection, book_id: int) -> str | None:

@@ -335,3 +335,66 @@ def test_of_files_that_look_alike_none_is_taken_for_another(library: Library) ->
     swap(paths[0], paths[2])
     swap(paths[1], paths[3])
     assert scan(library).moved == 0
+
+
+def scan_part(library: Library, name: str) -> ScanReport:
+    options = ScanOptions((str(library.root / name),), prune=True)
+    return scan_library(
+        library.conn, "library.db", options, library.settings, library.pool, BY, lambda _: None
+    )
+
+
+@pytest.fixture
+def parts(library: Library) -> Library:
+    """Two folders of a library that are scanned one by one."""
+    put(library, "Unread/Dune/dune.epub", epub("Dune"))
+    put(library, "Unread/Dune/map.txt", b"a map")
+    put(library, "Unread/Emma/emma.epub", epub("Emma"))
+    put(library, "Unread/Ivanhoe/ivanhoe.epub", epub("Ivanhoe"))
+    put(library, "Read/Ulysses/ulysses.epub", epub("Ulysses"))
+    scan(library)
+    mark_by_hand(library)
+    return library
+
+
+def test_a_file_that_moved_to_the_part_that_is_scanned_keeps_its_record(parts: Library) -> None:
+    before, content = ids(parts), parts.content()
+    (parts.root / "Unread/Dune").rename(parts.root / "Read/Dune")
+    report = scan_part(parts, "Read")
+    assert (report.moved, report.imported, report.removed) == (2, 0, 0)
+    assert ids(parts) == before
+    assert by_title(parts)["Dune"] == (
+        "Read/Dune",
+        "Mine: Dune",
+        ("Read/Dune/dune.epub", "Read/Dune/map.txt"),
+    )
+    assert scan_part(parts, "Unread").files == ()
+    assert_settled(parts)
+    assert report.job_id is not None
+    parts.service.undo_job(report.job_id, BY)
+    assert parts.content() == content
+
+
+def copy_there(library: Library) -> None:
+    shutil.copytree(library.root / "Unread/Dune", library.root / "Read/Dune")
+
+
+def move_from_a_disk_that_went_away(library: Library) -> None:
+    copy_there(library)
+    shutil.rmtree(library.root / "Unread")
+    (library.root / "Unread").mkdir()
+
+
+def move_to_two_places(library: Library) -> None:
+    copy_there(library)
+    (library.root / "Unread/Dune").rename(library.root / "Read/Dune again")
+
+
+@pytest.mark.parametrize("change", [copy_there, move_from_a_disk_that_went_away, move_to_two_places])
+def test_a_file_that_may_be_a_copy_of_one_elsewhere_is_another(
+    parts: Library, change: Callable[[Library], None]
+) -> None:
+    change(parts)
+    report = scan_part(parts, "Read")
+    assert (report.moved, report.removed) == (0, 0)
+    assert report.imported > 0

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from ..errors import ResyncError
 from ..files import name_key, open_confined
+from ..resync import Service
 from ..resync.gathering import readable_roots
 from ..settings import Settings
 from ..store.library import KnownFile, LibraryRow, fingerprint, has_path
 from ..store.times import to_stored
+from .elsewhere import Elsewhere
 from .exchanges import Move, exchanged, moved_folder, without_copies
 from .survey import Survey, is_same
 from .walk import FoundFile
@@ -27,9 +29,16 @@ _BLOCK_BYTES = 1024**2
 class Matcher:
     """Matches the rows of one library with files."""
 
-    conn: sqlite3.Connection
+    service: Service
     library: LibraryRow
-    settings: Settings
+
+    @property
+    def conn(self) -> sqlite3.Connection:
+        return self.service.conn
+
+    @property
+    def settings(self) -> Settings:
+        return self.service.settings
 
     def taken_from(self, found: Survey) -> list[Move]:
         """Match vanished rows with new files that have their bytes, and take both out of the survey.
@@ -38,26 +47,28 @@ class Matcher:
         path that differs only in case or Unicode form. Supplements follow the folder of their book. So do
         known files that took each other's places.
         """
-        moves = self._vanished(found) if found.vanished and found.arrived else []
+        elsewhere = Elsewhere(self.service, self.library, tuple(found.starts))
+        moves = list(self._arrived(found, [*found.vanished, *elsewhere.gone_mains(found)]))
         moves.extend(self._exchanged(found, moves) if found.replaced else ())
-        if found.vanished and found.arrived:
-            moves.extend(self._respelled(found, moves))
+        moves.extend(self._respelled(found, moves))
         if moves:
-            moves.extend(self._followers(found, moves))
+            left = [*found.vanished, *elsewhere.absent_supplements(row.book_id for row, _ in moves)]
+            moves.extend(self._followers(found, left, moves))
             _take_out(found, moves)
         return moves
 
-    def _vanished(self, found: Survey) -> list[Move]:
+    def _arrived(self, found: Survey, vanished: Sequence[KnownFile]) -> Iterator[Move]:
         gone: dict[tuple[int, str], list[KnownFile]] = {}
-        for row in found.vanished:
+        for row in vanished:
             if row.role == "main" and row.size_bytes > 0:
                 gone.setdefault((row.size_bytes, row.file_type), []).append(row)
         arrived: dict[tuple[int, str], list[FoundFile]] = {}
-        for file in found.new_files:
+        for file in found.new_files if gone else ():
             key = (file.size_bytes, file.file_type)
             if key in gone:
                 arrived.setdefault(key, []).append(file)
-        return [pair for key, files in arrived.items() for pair in self._pairs(gone[key], files)]
+        for key, files in arrived.items():
+            yield from self._pairs(gone[key], files)
 
     def _pairs(self, rows: Sequence[KnownFile], files: Sequence[FoundFile]) -> Iterator[Move]:
         left = list(files)
@@ -101,15 +112,16 @@ class Matcher:
         pairs = ((known, arrived.get(key, ())) for key, known in gone.items())
         return [(known[0], new[0]) for known, new in pairs if len(known) == len(new) == 1]
 
-    def _followers(self, found: Survey, moves: Sequence[Move]) -> list[Move]:
+    def _followers(self, found: Survey, vanished: Sequence[KnownFile], moves: Sequence[Move]) -> list[Move]:
         """Match supplements that vanished, or whose place another file took, with the files that lie where
         their book's folder is now.
 
         Differs from Shisho: it leaves their rows behind, and makes new ones.
         """
         stored, here = self.settings.path_map.stored, self.settings.path_map.here
+        away = [row for row in (*vanished, *(row for row, _ in found.retouched)) if row.role != "main"]
         wanted: dict[str, list[KnownFile]] = {}
-        for row, path in _places_to_follow(found, [(row, stored(file.path)) for row, file in moves]):
+        for row, path in _places_to_follow(away, [(row, stored(file.path)) for row, file in moves]):
             wanted.setdefault(here(path), []).append(row)
         taken = _taken_files(moves)
         replaced, places = {r.id for r, _ in found.retouched}, {f.path for _, f in found.retouched}
@@ -135,13 +147,12 @@ class Matcher:
 
 
 def _places_to_follow(
-    found: Survey, moves: Sequence[tuple[KnownFile, str]]
+    away: Sequence[KnownFile], moves: Sequence[tuple[KnownFile, str]]
 ) -> Iterator[tuple[KnownFile, str]]:
-    """Yield the supplements that are not where they were, and where they are if their books took them."""
+    """Yield supplements that are not where they were, and where they are if their books took them."""
     rows: dict[int, list[KnownFile]] = {}
-    for row in (*found.vanished, *(row for row, _ in found.retouched)):
-        if row.role != "main":
-            rows.setdefault(row.book_id, []).append(row)
+    for row in away:
+        rows.setdefault(row.book_id, []).append(row)
     for book_id, old, new in dict.fromkeys(moved_folder(row, path) for row, path in moves):
         for row in rows.get(book_id, ()):
             if row.path.startswith(old + "/"):

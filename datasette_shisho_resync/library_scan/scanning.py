@@ -173,7 +173,7 @@ class Scan:
         self.tally.files.extend(found.errors)
         self.tally.counts["failed"] += len(found.errors)
         self.tally.counts["unchanged"] += found.unchanged
-        moves = Matcher(self.conn, self.library, self.settings).taken_from(found)
+        moves = Matcher(self.service, self.library).taken_from(found)
         make_units(found, self.grouping, moves)
         if self.options.prune:
             self._guard_against_loss(found.vanished)

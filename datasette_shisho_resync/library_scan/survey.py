@@ -43,12 +43,13 @@ class ImportUnit:
 
 @dataclass(slots=True)
 class Survey:
-    """What a scan found. `arrived` are the new files of each folder, `units` what is to be imported,
-    `updates` the books with changed files or sidecars, `replaced` the main files of which another size or
-    time is known, `retouched` such supplements, `vanished` known files that were not seen, `edited` sidecars
-    that somebody wrote since (stored paths). `data_version` is that of the database before it was asked,
+    """What a scan found below `starts` (stored). `arrived` are the new files of each folder, `units` what is
+    to be imported, `updates` the books with changed files or sidecars, `replaced` the main files of which
+    another size or time is known, `retouched` such supplements, `vanished` known files that were not seen,
+    `edited` sidecars that somebody wrote since (stored paths). `data_version` is that of the database before it was asked,
     `had_books` whether it had any book then."""
 
+    starts: list[str] = field(default_factory=list)
     folders: list[Folder] = field(default_factory=list)
     arrived: dict[str, tuple[Folder, list[FoundFile]]] = field(default_factory=dict)
     units: list[ImportUnit] = field(default_factory=list)
@@ -105,6 +106,7 @@ def survey(
 
     for root, start in pairs:
         stored = path_map.stored(start)
+        found.starts.append(stored)
         known = {k.path: k for k in known_files(conn, library.id, stored)} if library.id else {}
         seen = seen_sidecars(conn, stored) if known and mode is Mode.SCAN else None
         for folder in walk(root, start, file_types, note_error, join_discs=grouping is Grouping.AUTO):

@@ -103,6 +103,24 @@ def remove_path(conn: sqlite3.Connection, library_id: int, path: str) -> None:
 
 def known_files(conn: sqlite3.Connection, library_id: int, folder: str) -> Iterator[KnownFile]:
     """Yield the rows of all files below a folder."""
+    below = sql_text(folder.rstrip("/") + "/"), sql_text(folder.rstrip("/") + "0")
+    return _files(conn, library_id, "filepath > cast(? as text) and filepath < cast(? as text)", *below)
+
+
+def files_of_sizes(conn: sqlite3.Connection, library_id: int, sizes: Collection[int]) -> Iterator[KnownFile]:
+    """Yield the rows of all files that have one of these sizes; reads the whole library."""
+    return _files(
+        conn, library_id, "filesize_bytes in (select value from json_each(?))", json.dumps([*sizes])
+    )
+
+
+def files_of_books(conn: sqlite3.Connection, library_id: int, books: Collection[int]) -> Iterator[KnownFile]:
+    return _files(conn, library_id, "book_id in (select value from json_each(?))", json.dumps([*books]))
+
+
+def _files(
+    conn: sqlite3.Connection, library_id: int, condition: str, *values: str | bytes
+) -> Iterator[KnownFile]:
     columns = {row[1] for row in conn.execute("pragma table_info(files)")}
     modified_at = "file_modified_at" if "file_modified_at" in columns else "null"  # older libraries
     rows = many_rows(
@@ -110,9 +128,9 @@ def known_files(conn: sqlite3.Connection, library_id: int, folder: str) -> Itera
         f"""
         select id, book_id, filepath, file_role, file_type, filesize_bytes, {modified_at}
         from files
-        where library_id = ? and filepath > cast(? as text) and filepath < cast(? as text)
+        where library_id = ? and {condition}
         """,
-        (library_id, sql_text(folder.rstrip("/") + "/"), sql_text(folder.rstrip("/") + "0")),
+        (library_id, *values),
     )
     for row in rows:
         book_id = stored_id(row[1], "files", "book_id")

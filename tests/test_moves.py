@@ -155,13 +155,42 @@ def test_the_records_of_two_files_that_changed_names_follow_them(numbered: Libra
     assert numbered.content() == content
 
 
-def test_each_cover_stays_with_its_book_where_only_the_files_changed_names(numbered: Library) -> None:
+def title_beside(library: Library, path: Path | str) -> object:
+    """Return what the sidecar of the book at a file says that its title is."""
+    return library.sidecar(os.path.splitext(path)[0] + ".metadata.json")["title"]
+
+
+def test_covers_and_sidecars_are_right_also_where_only_the_files_changed_names(numbered: Library) -> None:
     swap(numbered.root / "A/b1.epub", numbered.root / "A/b2.epub")
     scan(numbered)
     for book in numbered.rows("books"):
         (file,) = numbered.rows("files", f"book_id = {book['id']}")
         cover = numbered.root / "A" / file["cover_image_filename"]
         assert cover.read_bytes() == jpeg(20, 20 + len(book["title"]))
+        assert title_beside(numbered, file["filepath"]) == book["title"]
+    assert_settled(numbered)
+
+
+def test_sidecars_are_right_again_after_names_were_changed_back(numbered: Library) -> None:
+    one, two = numbered.root / "A/b1.epub", numbered.root / "A/b2.epub"
+    swap(one, two)
+    job_id = scan(numbered).job_id
+    assert job_id is not None
+    assert (title_beside(numbered, one), title_beside(numbered, two)) == ("Two's", "One")
+    numbered.service.undo_job(job_id, BY)
+    swap(one, two)
+    assert scan(numbered).moved == 0
+    assert (title_beside(numbered, one), title_beside(numbered, two)) == ("One", "Two's")
+    assert_settled(numbered)
+
+
+def test_an_edit_of_a_sidecar_beside_files_that_changed_names_is_taken_alone(numbered: Library) -> None:
+    swap(numbered.root / "A/b1.epub", numbered.root / "A/b2.epub")
+    scan(numbered)
+    numbered.edit_sidecar(numbered.root / "A/b1.metadata.json", description="By hand.")
+    scan(numbered)
+    described = [(b["title"], b["subtitle"]) for b in numbered.rows("books", "description is not null")]
+    assert described == [("Two's", "Mine: Two's")]
 
 
 @pytest.fixture

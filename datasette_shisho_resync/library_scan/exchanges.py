@@ -67,6 +67,12 @@ def without_copies(moves: Iterable[Move], replaced: Iterable[Move]) -> list[Move
     return list(pairs.values())
 
 
+def books_at_known_places(moves: Iterable[Move], replaced: Iterable[Move]) -> tuple[int, ...]:
+    """Return the books with files that lie where others lay."""
+    places = {file.path for _, file in replaced}
+    return tuple(dict.fromkeys(row.book_id for row, file in moves if file.path in places))
+
+
 def in_order(goals: Mapping[int, tuple[str, str]]) -> Iterator[tuple[int, str, str]]:
     """Yield (row, from, to) for rows with their (old, new) paths so that no two ever have one path: the last
     of a chain goes first, and one of a ring steps aside and goes twice."""

@@ -33,10 +33,11 @@ from ..store.schema import exact_text, rare_checkpoints
 from ..workers import WorkerPool
 from .alone import only_job
 from .batch import BatchWriter
-from .exchanges import Move
+from .exchanges import Move, books_at_known_places
 from .garbage import rare_collections
 from .importing import Importer
 from .job import Job
+from .left_behind import rewrite_sidecars
 from .loss import files_to_go, is_much, require_confirmed, with_whole_books
 from .matches import Matcher
 from .moves import Mover
@@ -182,6 +183,9 @@ class Scan:
             self.service.transaction(lambda: self._retouch(found))
         gone = self._gone(found) if self.options.prune else []
         self._read_and_write(found)
+        self.tally.warnings.extend(
+            rewrite_sidecars(self.service, books_at_known_places(moves, found.replaced))
+        )
         self.service.written.extend(moved)
         if found.edited:
             self.service.transaction(lambda: touch_sidecars(self.conn, found.edited, found.started_ns))

@@ -46,8 +46,8 @@ class Survey:
     """What a scan found below `starts` (stored). `arrived` are the new files of each folder, `units` what is
     to be imported, `updates` the books with changed files or sidecars, `replaced` the main files of which
     another size or time is known, `retouched` such supplements, `vanished` known files that were not seen,
-    `edited` sidecars that somebody wrote since (stored paths). `data_version` is that of the database before it was asked,
-    `had_books` whether it had any book then."""
+    `edited` sidecars that somebody wrote since (stored paths). `data_version` is that of the database before
+    it was asked, `had_books` whether it had any book then."""
 
     starts: list[str] = field(default_factory=list)
     folders: list[Folder] = field(default_factory=list)

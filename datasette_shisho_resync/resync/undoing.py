@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import UnknownRow
@@ -19,7 +19,7 @@ from ..store.schema import LibrarySchema, exact_text
 from ..store.search import index_book, index_series, unindex_book
 from ..store.snapshot import load_brief, load_snapshot, series_of_book
 from ..store.times import now
-from ..store.undo import FILE_FIELDS, Undo
+from ..store.undo import FILE_FIELDS, PATH, Undo
 from .applying import By
 from .companions import Companion, note_seen, present_bytes, record_companions, sha256_of
 from .sidecar_drafts import (
@@ -79,9 +79,8 @@ def undo_run(
         undo.apply(with_leftovers=is_last)
         brief = _brief(conn, run.target)
         _index(conn, schema, brief, series | _series_ids(conn, schema, brief))
-        companions, replaced, warnings = _companions(
-            conn, schema, run, brief, {(e.table, e.pk, e.field) for e in undo.entries}, settings
-        )
+        changed = set(_changed_fields(undo.entries, brief))
+        companions, replaced, warnings = _companions(conn, schema, run, brief, changed, settings)
         undo.entries.extend(replaced)
         header = RunHeader(run.target, run.mode, "", by.via, by.actor, by.job_id, started_at, undo_of=run.id)
         removed = sum(e.field == "row" and e.new is None and e.table in TABLES for e in undo.entries)
@@ -106,6 +105,14 @@ def _brief(conn: sqlite3.Connection, target: Target) -> Brief | None:
         return load_brief(conn, target)
     except UnknownRow:
         return None
+
+
+def _changed_fields(entries: Iterable[Entry], brief: Brief | None) -> Iterator[tuple[str, int, str]]:
+    """Yield what an undo changes; with a file, the sidecar of its book may have another place."""
+    for entry in entries:
+        yield entry.table, entry.pk, entry.field
+        if entry.field == PATH and brief is not None and brief.book is not None:
+            yield "books", brief.book.id, PATH
 
 
 def _made(run: Run, table: str, pk: int) -> bool:

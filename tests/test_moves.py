@@ -327,7 +327,7 @@ def test_a_file_that_was_edited_or_replaced_stays_the_row_at_its_path(
 
 
 def test_a_book_that_was_deleted_for_the_next_one_stops_those_that_moved_up(numbered: Library) -> None:
-    """Nobody can tell the deletion of the first from its replacement."""
+    """The record of the first keeps its path, so that no other can have it."""
     folder = numbered.root / "A"
     (folder / "b1.epub").unlink()
     (folder / "b2.epub").rename(folder / "b1.epub")

@@ -76,6 +76,17 @@ def test_scan_from_the_table_redraws_the_row_and_keeps_the_focus(page: Any, shel
     wait_for_status(page, "nothing to change")
 
 
+def test_what_a_scan_says_is_seen_from_the_last_row_of_a_long_table(page: Any, shelf: Library) -> None:
+    for number in range(60):
+        shelf.add_book(f"Book {number}")
+    page.goto("/library/books?_sort_desc=id")
+    page.click("tr[data-row='1'] [data-shisho-scan]")
+    wait_for_status(page, "Row 1: Metadata scanned")
+    assert page.evaluate("scrollY") > 500
+    place = page.evaluate(f"document.querySelector('{STATUS}').getBoundingClientRect().toJSON()")
+    assert 0 <= place["top"] < place["bottom"] <= page.viewport_size["height"]
+
+
 def test_a_row_that_no_longer_fits_the_filter_goes(page: Any) -> None:
     page.goto("/library/books?title=Dune")
     page.click("tr[data-row='1'] [data-shisho-scan]")

@@ -23,6 +23,7 @@ function say(text, isError) {
   status.hidden = false;
   status.setAttribute("role", isError ? "alert" : "status");
   status.classList.toggle("row-mutation-status-error", isError);
+  status.classList.add("shisho-said");
   status.textContent = text;
   return status;
 }

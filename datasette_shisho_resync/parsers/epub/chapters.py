@@ -128,8 +128,11 @@ def _is_toc(nav: etree._Element) -> bool:
 
 
 def _label_text(label: etree._Element) -> str:
-    # Differs from Shisho: text in nested elements belongs to the title.
-    text = "".join(map(str, label.itertext())) if len(label) else label.text
+    text = label.text
+    if len(label):
+        # Differs from Shisho: text in nested elements belongs to the title, but not how it is pronounced.
+        etree.strip_elements(label, "{*}rt", "{*}rp", with_tail=False)
+        text = "".join(map(str, label.itertext()))
     if text and text.strip():
         return text
     image = next(label.iter("{*}img"), None)

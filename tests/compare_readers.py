@@ -271,7 +271,7 @@ EXPLANATIONS: tuple[tuple[str, str, Explains], ...] = (
     (
         "authors genres",
         "ffprobe reads the first of several values",
-        lambda c: c.tool == "ffprobe" and c.ours[: len(c.theirs or ())] == c.theirs,
+        lambda c: c.tool == "ffprobe" and (c.ours or ())[: len(c.theirs or ())] == c.theirs,
     ),
 )
 

@@ -29,6 +29,20 @@ def with_info(elements: str, name: str = "/library/comic.cbz", pages: Any = 3) -
     return parsed(build_cbz(comic_info=comic_info_xml(elements), pages=pages), name)
 
 
+def test_titles_and_names_of_an_indented_document_are_one_line() -> None:
+    found = with_info(
+        "<Title>\n  The\n  Title\n</Title><Series>A\n Series</Series><Number>1</Number>"
+        "<Writer>Ann\n  Lee,\n  Bo Fox</Writer><Genre>Sea\n stories</Genre><Publisher>P\n Q</Publisher>"
+        "<Summary>Two\nlines</Summary>"
+    )
+    assert (found.title, found.series[0].name, found.publisher) == ("The Title", "A Series", "P Q")
+    assert ([author.name for author in found.authors], found.genres) == (
+        ["Ann Lee", "Bo Fox"],
+        ("Sea stories",),
+    )
+    assert found.description == "Two\nlines"
+
+
 def chapters(found: ParsedFile) -> list[tuple[str, int | None]]:
     return [(chapter.title, chapter.start_page) for chapter in found.chapters]
 

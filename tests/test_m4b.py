@@ -151,6 +151,9 @@ def test_a_built_file_is_one_that_mutagen_reads() -> None:
         (freeform_item(TONE, "AUDIBLE_ASIN", "B00ABCDEFG"), "identifiers", (ASIN,)),
         (item("CDEK", "B00ABCDEFG"), "identifiers", (ASIN,)),
         (freeform_item(APPLE, "ISBN", "not one"), "identifiers", ()),
+        (item("©nam", "The\n Title"), "title", "The Title"),
+        (item("©nrt", "Ned\tReader"), "narrators", ("Ned Reader",)),
+        (item("©pub", "A\r\nHouse"), "publisher", "A House"),
     ],
 )  # fmt: skip
 def test_a_tag_gives_a_field(items: bytes, field: str, value: object) -> None:

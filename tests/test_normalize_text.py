@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rule_vectors import load
 from vector_differences import ours
 
-from datasette_shisho_resync.normalize.text import clean, html_to_text
+from datasette_shisho_resync.normalize.text import clean, clean_line, html_to_text
 
 
 @pytest.mark.parametrize(("markup", "expected"), load("html_strip"))
@@ -129,6 +129,22 @@ def test_tidy_text_without_tags_stays_as_it_is(text: str) -> None:
 )
 def test_clean_text_holds_no_control_characters(value: str | None, expected: str | None) -> None:
     assert clean(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("A\n    Wrapped\r\n\tTitle ", "A Wrapped Title"),
+        ("Two  blanks", "Two  blanks"),
+        ("Tab\t \tbed", "Tab bed"),
+        ("con\x1ftrols\n", "controls"),
+        ("no\xa0break", "no\xa0break"),
+        (" \n\t ", None),
+        (None, None),
+    ],
+)
+def test_a_title_is_one_line_however_it_was_laid_out(value: str | None, expected: str | None) -> None:
+    assert clean_line(value) == expected
 
 
 @pytest.mark.parametrize(

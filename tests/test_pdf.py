@@ -92,6 +92,14 @@ def test_reads_the_document_information() -> None:
     )
 
 
+def test_titles_and_names_are_one_line() -> None:
+    found = parsed(
+        build_pdf(title="The\r\nTitle", author="Ann\n Lee", keywords="a\tb", outline=[("One\nA", 0, 0)])
+    )
+    assert (found.title, found.authors, found.tags) == ("The Title", (Author("Ann Lee"),), ("a b",))
+    assert chapters(found) == [("One A", 0)]
+
+
 def test_the_day_a_file_was_made_is_no_release_date() -> None:
     def set_date(writer: PdfWriter) -> None:
         writer.add_metadata({"/CreationDate": "D:20200101000000Z"})

@@ -25,6 +25,16 @@ def clean(value: str | None, max_bytes: int | None = None) -> str | None:
     return value or None
 
 
+def clean_line(value: str | None, max_bytes: int | None = None) -> str | None:
+    """Clean what stands in one line, as a title or a name: a line break or tab means a blank."""
+    # Differs from Shisho: it keeps the line breaks of a document that somebody laid out.
+    text = clean(value, max_bytes)
+    if text is None or text.isprintable():
+        return text
+    lines = text.replace("\t", "\n").split("\n")
+    return " ".join(part for line in lines if (part := line.strip()))
+
+
 def cut_to_bytes(text: str, max_bytes: int) -> str:
     """Return the longest beginning that fits into `max_bytes` of UTF-8."""
     if len(text) * 4 <= max_bytes:

@@ -17,7 +17,7 @@ from ...normalize.identifiers import identifier
 from ...normalize.language import language_tag
 from ...normalize.names import split_names
 from ...normalize.numbers import VOLUME, parse_number_range
-from ...normalize.text import clean, html_to_text
+from ...normalize.text import clean, clean_line, html_to_text
 from ...normalize.titles import (
     normalize_comic_title,
     series_from_title,
@@ -59,7 +59,7 @@ def parse_cbz(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
     covers = cover_pages(info.marks, pages)
     return ParsedFile(
         source=CBZ,
-        title=clean(info.text("Title"), limits.max_scalar_bytes),
+        title=clean_line(info.text("Title"), limits.max_scalar_bytes),
         description=clean(html_to_text(info.text("Summary")), limits.max_description_bytes),
         authors=_authors(info, name, limits),
         series=_series(info, name, limits),
@@ -68,7 +68,7 @@ def parse_cbz(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
         url=clean(_web_address(info.text("Web")), limits.max_scalar_bytes),
         release_date=comic_date(info.text("Year"), info.text("Month"), info.text("Day")),
         language=language_tag(info.text("LanguageISO")),
-        publisher=clean(info.text("Imprint") or info.text("Publisher"), limits.max_scalar_bytes),
+        publisher=clean_line(info.text("Imprint") or info.text("Publisher"), limits.max_scalar_bytes),
         identifiers=_identifiers(info.text("GTIN"), limits),
         chapters=_chapters(pages, info, name, limits),
         page_count=len(pages) or None,
@@ -95,7 +95,7 @@ def _split(info: ComicInfo, element: str, limits: Limits) -> tuple[str, ...]:
     text = info.text(element)
     if not text:
         return ()
-    names = (clean(part, limits.max_scalar_bytes) for part in split_names(text))
+    names = (clean_line(part, limits.max_scalar_bytes) for part in split_names(text))
     return tuple(dict.fromkeys(name for name in names if name))
 
 
@@ -111,12 +111,12 @@ def _authors(info: ComicInfo, name: str, limits: Limits) -> tuple[Author, ...]:
 
 
 def _series(info: ComicInfo, name: str, limits: Limits) -> tuple[SeriesEntry, ...]:
-    if series := clean(info.text("Series"), limits.max_scalar_bytes):
+    if series := clean_line(info.text("Series"), limits.max_scalar_bytes):
         if numbers := parse_number_range(info.text("Number")):
             return (SeriesEntry(series, *numbers),)
         return (_numbered_by_file_name(series, name) or _numbered_by_volume(series, info),)
     # Differs from Shisho: a comic that names only another series belongs to that one.
-    if series := clean(info.text("AlternateSeries"), limits.max_scalar_bytes):
+    if series := clean_line(info.text("AlternateSeries"), limits.max_scalar_bytes):
         return (SeriesEntry(series, *(parse_number_range(info.text("AlternateNumber")) or ())),)
     return ()
 
@@ -154,7 +154,7 @@ def _chapters(pages: tuple[str, ...], info: ComicInfo, name: str, limits: Limits
     found = find_chapters(pages, info.marks)
     if len(found) > limits.max_chapters:
         raise LimitExceeded(name, f"more than {limits.max_chapters} chapters (max_chapters)")
-    titled = ((clean(chapter.title, limits.max_scalar_bytes), chapter.start_page) for chapter in found)
+    titled = ((clean_line(chapter.title, limits.max_scalar_bytes), chapter.start_page) for chapter in found)
     return tuple(Chapter(title, start_page=page) for title, page in titled if title)
 
 

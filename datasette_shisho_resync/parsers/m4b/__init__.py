@@ -19,7 +19,7 @@ from ...normalize.identifiers import identifier, merged_identifiers
 from ...normalize.language import language_tag
 from ...normalize.names import split_names
 from ...normalize.numbers import parse_number_range
-from ...normalize.text import clean, html_to_text
+from ...normalize.text import clean, clean_line, html_to_text
 from ...normalize.titles import m4b_groupings
 from ...sources import M4B
 from ..image import read_cover
@@ -66,8 +66,8 @@ def _parse_movie(reader: BoxReader, movie: Box) -> ParsedFile:
     cover = cover_data(movie)
     return ParsedFile(
         source=M4B,
-        title=clean(tags.text("©nam"), limits.max_scalar_bytes),
-        subtitle=clean(tags.text(_APPLE + "subtitle", _TONE + "subtitle"), limits.max_scalar_bytes),
+        title=clean_line(tags.text("©nam"), limits.max_scalar_bytes),
+        subtitle=clean_line(tags.text(_APPLE + "subtitle", _TONE + "subtitle"), limits.max_scalar_bytes),
         description=clean(_description(tags), limits.max_description_bytes),
         authors=_authors(reader, tags),
         series=_series(reader, tags),
@@ -77,7 +77,7 @@ def _parse_movie(reader: BoxReader, movie: Box) -> ParsedFile:
         release_date=_release_date(tags),
         language=_language(tags),
         abridged=_abridged(tags),
-        publisher=clean(
+        publisher=clean_line(
             tags.text("©pub", _APPLE + "publisher", _TONE + "publisher"), limits.max_scalar_bytes
         ),
         narrators=_names(reader, tags, "©nrt", _APPLE + "narrator", _TONE + "narrator", "©cmp", "©wrt"),
@@ -86,7 +86,7 @@ def _parse_movie(reader: BoxReader, movie: Box) -> ParsedFile:
         audiobook_duration_seconds=duration,
         audiobook_bitrate_bps=sound.bitrate_bps,
         audiobook_codec=sound.codec,
-        album=clean(tags.text("©alb"), limits.max_scalar_bytes),
+        album=clean_line(tags.text("©alb"), limits.max_scalar_bytes),
         track=_track(tags),
         load_cover=partial(_load_cover, reader, cover) if cover else None,
         warnings=(*warnings, *tags.warnings),
@@ -119,7 +119,7 @@ def _authors(reader: BoxReader, tags: Tags) -> tuple[Author, ...]:
     for key, sort_key in (("©ART", "soar"), ("aART", "soaa")):
         if names := _names(reader, tags, key):
             sort_name = (
-                clean(tags.text(sort_key), reader.limits.max_scalar_bytes) if len(names) == 1 else None
+                clean_line(tags.text(sort_key), reader.limits.max_scalar_bytes) if len(names) == 1 else None
             )
             return tuple(Author(name, sort_name=sort_name) for name in names)
     return ()
@@ -129,7 +129,7 @@ def _names(reader: BoxReader, tags: Tags, *keys: str) -> tuple[str, ...]:
     """Split all values of the first key that has any."""
     # Differs from Shisho: several values of one tag all count, and aART is read where ©ART is empty.
     names = (
-        clean(name, reader.limits.max_scalar_bytes)
+        clean_line(name, reader.limits.max_scalar_bytes)
         for text in tags.texts(*keys)
         for name in split_names(text)
     )
@@ -161,7 +161,7 @@ def _entries(names: tuple[str, ...], parts: tuple[str, ...], limits: Limits) -> 
     return tuple(
         SeriesEntry(cleaned, *(parse_number_range(part) or (None, None)))
         for name, part in pairs
-        if (cleaned := clean(name, limits.max_scalar_bytes))
+        if (cleaned := clean_line(name, limits.max_scalar_bytes))
     )
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...errors import LimitExceeded
 from ...model import Chapter
-from ...normalize.text import clean
+from ...normalize.text import clean_line
 from .audio import handler, track_id
 from .boxes import Box, BoxReader, DamagedBoxError, unpack
 from .tags import decode_text
@@ -117,7 +117,7 @@ def _sample_title(reader: BoxReader, offset: int, size: int) -> str:
 def _title(reader: BoxReader, written: bytes) -> str:
     """Return a title, which may be empty."""
     # Differs from Shisho: controls and the blanks around a title go, as they would by way of a sidecar.
-    return clean(decode_text(written), reader.limits.max_scalar_bytes) or ""
+    return clean_line(decode_text(written), reader.limits.max_scalar_bytes) or ""
 
 
 class _NeroList(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject
 
 from ...model import Chapter, Limits
-from ...normalize.text import clean
+from ...normalize.text import clean_line
 from .document import Reference, Visited, entry, raw_entry, reference, resolved, text
 
 
@@ -26,7 +26,7 @@ def read_outline(
     chapters = (
         Chapter(title, start_page=page)
         for raw_title, target in targets
-        if (title := clean(raw_title, limits.max_scalar_bytes))
+        if (title := clean_line(raw_title, limits.max_scalar_bytes))
         and (page := _page_index(target, named, numbers, len(pages))) is not None
     )
     return tuple(chapters)

@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeVar
 from ...errors import LimitExceeded, UnreadableFile
 from ...model import Author, Chapter, Limits, ParsedFile
 from ...normalize.language import language_tag
-from ...normalize.text import clean, html_to_text
+from ...normalize.text import clean, clean_line, html_to_text
 from ...sources import PDF
 from .cover import load_cover
 from .document import open_pdf, pdf_faults, raw_entry, text
@@ -43,7 +43,7 @@ def read_pdf(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
     # Differs from Shisho: the day on which a PDF file was made is not when the book came out.
     return ParsedFile(
         source=PDF,
-        title=clean(properties.title, limits.max_scalar_bytes),
+        title=clean_line(properties.title, limits.max_scalar_bytes),
         description=clean(html_to_text(properties.description), limits.max_description_bytes),
         authors=tuple(
             Author(person) for person in _split(_BETWEEN_AUTHORS, properties.authors, name, limits)
@@ -69,7 +69,7 @@ def _optional(part: str, warnings: list[str], name: str, read: Callable[[], _Par
 
 
 def _split(between: re.Pattern[str], written: str, name: str, limits: Limits) -> tuple[str, ...]:
-    parts = (clean(part, limits.max_scalar_bytes) for part in between.split(written))
+    parts = (clean_line(part, limits.max_scalar_bytes) for part in between.split(written))
     found = tuple(dict.fromkeys(part for part in parts if part))
     if len(found) > limits.max_list_entries:
         raise LimitExceeded(name, f"more than {limits.max_list_entries} names in a list (max_list_entries)")

@@ -146,6 +146,28 @@ def test_reads_xmp_lists_plain_texts_and_attributes() -> None:
     assert parsed(build_pdf(xmp=attribute)).title == "Short form"
 
 
+@pytest.mark.parametrize(
+    ("languages", "title"),
+    [
+        ((("de", "Der Wal"), ("x-default", "The Whale"), ("fr", "La baleine")), "The Whale"),
+        ((("de", "Der Wal"), ("fr", "La baleine")), "Der Wal"),
+        ((("x-default", " "), ("fr", "La baleine")), "La baleine"),
+    ],
+)
+def test_of_a_title_in_several_languages_one_counts(
+    languages: tuple[tuple[str, str], ...], title: str
+) -> None:
+    items = "".join(f"<rdf:li xml:lang='{language}'>{text}</rdf:li>" for language, text in languages)
+    found = parsed(build_pdf(xmp=xmp_packet(f"<dc:title><rdf:Alt>{items}</rdf:Alt></dc:title>")))
+    assert found.title == title
+
+
+def test_all_authors_count_whose_names_have_a_language() -> None:
+    names = "<rdf:li xml:lang='fr'>Ann</rdf:li><rdf:li xml:lang='fr'>Bo</rdf:li>"
+    found = parsed(build_pdf(xmp=xmp_packet(f"<dc:creator><rdf:Seq>{names}</rdf:Seq></dc:creator>")))
+    assert found.authors == (Author("Ann"), Author("Bo"))
+
+
 def test_reads_xmp_in_utf_16() -> None:
     assert parsed(build_pdf(xmp=xmp_packet(XMP_TITLE).encode("utf-16"))).title == "From XMP"
 

@@ -20,6 +20,8 @@ from .document import entry, raw_entry, text
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _XMP = "{http://ns.adobe.com/xap/1.0/}"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_DEFAULT_LANGUAGE = "x-default"
 
 # Both forms of a date: `D:20240131235959+01'00'` and `2024-01-31T23:59:59+01:00`.
 _MOMENT = re.compile(
@@ -74,7 +76,6 @@ def read_xmp(catalog: DictionaryObject, name: str, limits: Limits) -> Properties
 
 
 def _joined(root: etree._Element, tag: str) -> str:
-    # Alternatives in several languages mostly repeat one text: it counts once.
     return ", ".join(dict.fromkeys(value for raw in _values(root, tag) if (value := raw.strip())))
 
 
@@ -82,7 +83,12 @@ def _values(root: etree._Element, tag: str) -> Iterator[str]:
     """Yield a property's values: list items, plain text, or an attribute of the description."""
     for element in root.iter(tag):
         items = list(element.iter(_RDF + "li")) or [element]
-        yield from ("".join(map(str, item.itertext())) for item in items)
+        texts = [("".join(map(str, item.itertext())), item.get(_LANGUAGE)) for item in items]
+        translations = [entry for entry in texts if entry[0].strip() and entry[1]]
+        # Differs from Shisho: it joins the translations of a text.
+        if translations and element.find(_RDF + "Alt") is not None:
+            texts = [min(translations, key=lambda entry: entry[1] != _DEFAULT_LANGUAGE)]
+        yield from (value for value, _ in texts)
     for description in root.iter(_RDF + "Description"):
         yield description.get(tag) or ""
 

@@ -43,6 +43,12 @@ def test_titles_and_names_of_an_indented_document_are_one_line() -> None:
     assert found.description == "Two\nlines"
 
 
+def test_a_suffix_belongs_to_a_person_and_to_nothing_else() -> None:
+    found = with_info("<Writer>Ann Lee, Jr., Bo Fox</Writer><Tags>World War I, II</Tags>")
+    assert [author.name for author in found.authors] == ["Ann Lee, Jr.", "Bo Fox"]
+    assert found.tags == ("World War I", "II")
+
+
 def chapters(found: ParsedFile) -> list[tuple[str, int | None]]:
     return [(chapter.title, chapter.start_page) for chapter in found.chapters]
 

@@ -152,6 +152,8 @@ def test_a_built_file_is_one_that_mutagen_reads() -> None:
         (item("CDEK", "B00ABCDEFG"), "identifiers", (ASIN,)),
         (freeform_item(APPLE, "ISBN", "not one"), "identifiers", ()),
         (item("©nam", "The\n Title"), "title", "The Title"),
+        (item("©nrt", "Harry Connick, Jr., Ned Reader"), "narrators", ("Harry Connick, Jr.", "Ned Reader")),
+        (item("©gen", "World War I, II"), "genres", ("World War I", "II")),
         (item("©nrt", "Ned\tReader"), "narrators", ("Ned Reader",)),
         (item("©pub", "A\r\nHouse"), "publisher", "A House"),
     ],

@@ -92,6 +92,12 @@ def test_reads_the_document_information() -> None:
     )
 
 
+def test_a_degree_belongs_to_the_author_before_it() -> None:
+    found = parsed(build_pdf(author="Ann Lee, Ph.D. & Bo Fox", keywords="World War I, II"))
+    assert found.authors == (Author("Ann Lee, Ph.D."), Author("Bo Fox"))
+    assert found.tags == ("World War I", "II")
+
+
 def test_titles_and_names_are_one_line() -> None:
     found = parsed(
         build_pdf(title="The\r\nTitle", author="Ann\n Lee", keywords="a\tb", outline=[("One\nA", 0, 0)])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+
+Split = Callable[[str], tuple[str, ...]]
 
 _HONORIFICS = frozenset({"dr", "mr", "mrs", "ms", "prof", "rev", "fr"})
 _TITLES = frozenset({"sir", "dame", "lord", "lady"})
@@ -23,12 +26,31 @@ _EAST_ASIAN = re.compile(
 )
 
 
-def split_names(text: str) -> tuple[str, ...]:
-    """Split a list of names at `;` and `,`.
+def split_list(text: str) -> tuple[str, ...]:
+    """Split a list at `;` and `,`.
 
     Source: spec 4, common rules.
     """
-    return tuple(name for part in re.split("[;,]", text) if (name := part.strip()))
+    return tuple(entry for part in re.split("[;,]", text) if (entry := part.strip()))
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Split a list of names of persons."""
+    # Differs from Shisho: `Martin Luther King, Jr.` is one person, not two.
+    persons: list[list[str]] = []
+    is_full_name = False
+    for part in split_list(text):
+        if is_full_name and _is_no_name(part):
+            persons[-1].append(part)
+        else:
+            persons.append([part])
+            is_full_name = " " in part
+    return tuple(", ".join(parts) for parts in persons)
+
+
+def _is_no_name(part: str) -> bool:
+    """Tell a suffix from names like `Ma` and `Do`."""
+    return _is_generation(part) or (_is_degree(part) and part not in _COMMON_SURNAMES)
 
 
 def sort_name(name: str) -> str:

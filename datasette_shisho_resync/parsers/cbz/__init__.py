@@ -15,7 +15,7 @@ from ...model import Author, Chapter, CoverImage, Identifier, Limits, ParsedFile
 from ...normalize.dates import comic_date
 from ...normalize.identifiers import identifier
 from ...normalize.language import language_tag
-from ...normalize.names import split_names
+from ...normalize.names import Split, split_list, split_names
 from ...normalize.numbers import VOLUME, parse_number_range
 from ...normalize.text import clean, clean_line, html_to_text
 from ...normalize.titles import (
@@ -91,11 +91,11 @@ def _genres(info: ComicInfo, limits: Limits) -> tuple[str, ...]:
     return (*genres, "Manga") if is_manga else genres
 
 
-def _split(info: ComicInfo, element: str, limits: Limits) -> tuple[str, ...]:
+def _split(info: ComicInfo, element: str, limits: Limits, split: Split = split_list) -> tuple[str, ...]:
     text = info.text(element)
     if not text:
         return ()
-    names = (clean_line(part, limits.max_scalar_bytes) for part in split_names(text))
+    names = (clean_line(part, limits.max_scalar_bytes) for part in split(text))
     return tuple(dict.fromkeys(name for name in names if name))
 
 
@@ -106,7 +106,11 @@ def _limited(entries: tuple[_Entry, ...], what: str, name: str, limits: Limits) 
 
 
 def _authors(info: ComicInfo, name: str, limits: Limits) -> tuple[Author, ...]:
-    found = (Author(person, role) for element, role in _ROLES for person in _split(info, element, limits))
+    found = (
+        Author(person, role)
+        for element, role in _ROLES
+        for person in _split(info, element, limits, split_names)
+    )
     return _limited(tuple(found), "authors", name, limits)
 
 

@@ -17,7 +17,7 @@ from ...model import Author, CoverImage, Identifier, Limits, ParsedFile, SeriesE
 from ...normalize.dates import parse_date
 from ...normalize.identifiers import identifier, merged_identifiers
 from ...normalize.language import language_tag
-from ...normalize.names import split_names
+from ...normalize.names import Split, split_list, split_names
 from ...normalize.numbers import parse_number_range
 from ...normalize.text import clean, clean_line, html_to_text
 from ...normalize.titles import m4b_groupings
@@ -71,8 +71,8 @@ def _parse_movie(reader: BoxReader, movie: Box) -> ParsedFile:
         description=clean(_description(tags), limits.max_description_bytes),
         authors=_authors(reader, tags),
         series=_series(reader, tags),
-        genres=_names(reader, tags, "©gen"),
-        tags=_names(reader, tags, _SHISHO + "tags"),
+        genres=_names(reader, tags, "©gen", split=split_list),
+        tags=_names(reader, tags, _SHISHO + "tags", split=split_list),
         url=clean(tags.text(_SHISHO + "url"), limits.max_scalar_bytes),
         release_date=_release_date(tags),
         language=_language(tags),
@@ -125,13 +125,11 @@ def _authors(reader: BoxReader, tags: Tags) -> tuple[Author, ...]:
     return ()
 
 
-def _names(reader: BoxReader, tags: Tags, *keys: str) -> tuple[str, ...]:
+def _names(reader: BoxReader, tags: Tags, *keys: str, split: Split = split_names) -> tuple[str, ...]:
     """Split all values of the first key that has any."""
     # Differs from Shisho: several values of one tag all count, and aART is read where ©ART is empty.
     names = (
-        clean_line(name, reader.limits.max_scalar_bytes)
-        for text in tags.texts(*keys)
-        for name in split_names(text)
+        clean_line(name, reader.limits.max_scalar_bytes) for text in tags.texts(*keys) for name in split(text)
     )
     return _limited(reader, tuple(dict.fromkeys(name for name in names if name)))
 

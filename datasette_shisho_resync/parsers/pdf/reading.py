@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import BinaryIO, TypeVar
@@ -10,6 +9,7 @@ from typing import BinaryIO, TypeVar
 from ...errors import LimitExceeded, UnreadableFile
 from ...model import Author, Chapter, Limits, ParsedFile
 from ...normalize.language import language_tag
+from ...normalize.names import split_list, split_names
 from ...normalize.text import clean, clean_line, html_to_text
 from ...sources import PDF
 from .cover import load_cover
@@ -18,8 +18,6 @@ from .outline import read_outline
 from .pages import load_pages
 from .properties import merged, read_info, read_xmp
 
-_BETWEEN_AUTHORS = re.compile("[,&;]")
-_BETWEEN_KEYWORDS = re.compile("[,;]")
 _Part = TypeVar("_Part")
 
 
@@ -46,9 +44,10 @@ def read_pdf(file: BinaryIO, name: str, limits: Limits) -> ParsedFile:
         title=clean_line(properties.title, limits.max_scalar_bytes),
         description=clean(html_to_text(properties.description), limits.max_description_bytes),
         authors=tuple(
-            Author(person) for person in _split(_BETWEEN_AUTHORS, properties.authors, name, limits)
+            Author(person)
+            for person in _entries(split_names(properties.authors.replace("&", ";")), name, limits)
         ),
-        tags=_split(_BETWEEN_KEYWORDS, properties.keywords, name, limits),
+        tags=_entries(split_list(properties.keywords), name, limits),
         language=language_tag(language),
         chapters=chapters,
         page_count=len(pages) or None,
@@ -68,8 +67,8 @@ def _optional(part: str, warnings: list[str], name: str, read: Callable[[], _Par
         return without
 
 
-def _split(between: re.Pattern[str], written: str, name: str, limits: Limits) -> tuple[str, ...]:
-    parts = (clean_line(part, limits.max_scalar_bytes) for part in between.split(written))
+def _entries(written: tuple[str, ...], name: str, limits: Limits) -> tuple[str, ...]:
+    parts = (clean_line(part, limits.max_scalar_bytes) for part in written)
     found = tuple(dict.fromkeys(part for part in parts if part))
     if len(found) > limits.max_list_entries:
         raise LimitExceeded(name, f"more than {limits.max_list_entries} names in a list (max_list_entries)")

@@ -73,6 +73,8 @@ def test_an_isbn_13_has_a_check_digit(case: dict[str, str], expected: bool) -> N
         ("URN:ASIN:B08N5WRWNW", "ASIN", ("asin", "B08N5WRWNW")),
         ("b08n5wrwnw", "", ("asin", "B08N5WRWNW")),
         ("1234567890", "amazon_de", ("asin", "1234567890")),
+        (UUID, "MOBI-ASIN", None),
+        (f"mobi-asin:{UUID}", "", None),
         (f"urn:uuid:{UUID}", "", ("uuid", UUID)),
         (f"URN:UUID:{UUID.upper()}", "uuid", ("uuid", UUID)),
         ("00000000-0000-0000-0000-978031676948", "", ("uuid", "00000000-0000-0000-0000-978031676948")),

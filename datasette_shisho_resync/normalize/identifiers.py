@@ -47,6 +47,9 @@ def identifier(value: str, scheme: str = "") -> Identifier | None:
     if scheme == "ISBN":
         return _isbn(value, declared=True)
     type = _type_by_scheme(scheme) or _type_by_value(value)
+    # Differs from Shisho: of a book that Amazon does not sell, calibre makes up a UUID for its number there.
+    if type == ASIN and _UUID.fullmatch(value):
+        return None
     if type is None:
         return _isbn(value, declared=False)
     normalised = normalize_identifier(type, value)

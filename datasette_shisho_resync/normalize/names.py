@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 Split = Callable[[str], tuple[str, ...]]
 
@@ -36,16 +36,22 @@ def split_list(text: str) -> tuple[str, ...]:
 
 def split_names(text: str) -> tuple[str, ...]:
     """Split a list of names of persons."""
+    return tuple(_persons(split_list(text)))
+
+
+def _persons(parts: Iterable[str]) -> Iterator[str]:
     # Differs from Shisho: `Martin Luther King, Jr.` is one person, not two.
-    persons: list[list[str]] = []
+    person: list[str] = []
     is_full_name = False
-    for part in split_list(text):
+    for part in parts:
         if is_full_name and _is_no_name(part):
-            persons[-1].append(part)
-        else:
-            persons.append([part])
-            is_full_name = " " in part
-    return tuple(", ".join(parts) for parts in persons)
+            person.append(part)
+            continue
+        if person:
+            yield ", ".join(person)
+        person, is_full_name = [part], " " in part
+    if person:
+        yield ", ".join(person)
 
 
 def _is_no_name(part: str) -> bool:

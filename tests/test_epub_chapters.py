@@ -31,6 +31,10 @@ POINT = '<navPoint><navLabel><text>{}</text></navLabel><content src="{}"/>{}</na
             '<ol><li><a href="a"><ruby>吾輩<rp>(</rp><rt>wagahai</rt><rp>)</rp></ruby>は</a></li></ol>',
             (Chapter("吾輩は", href="a"),),
         ),
+        (
+            '<ol><li><a href="a"><b>One<br/></b>The <i>Start</i><br class="x"/>x</a></li></ol>',
+            (Chapter("One The Start x", href="a"),),
+        ),
         ('<ol><li><a href="a"><img src="x.png" alt="Image"/></a></li></ol>', (Chapter("Image", href="a"),)),
         ('<ol><li><a href="a" title="Title"/></li></ol>', (Chapter("Title", href="a"),)),
         (

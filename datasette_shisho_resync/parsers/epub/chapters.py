@@ -132,6 +132,8 @@ def _label_text(label: etree._Element) -> str:
     if len(label):
         # Differs from Shisho: text in nested elements belongs to the title, but not how it is pronounced.
         etree.strip_elements(label, "{*}rt", "{*}rp", with_tail=False)
+        for line_break in label.iter("{*}br"):
+            line_break.text = " "
         text = "".join(map(str, label.itertext()))
     if text and text.strip():
         return text

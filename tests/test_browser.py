@@ -92,7 +92,7 @@ def test_a_row_that_no_longer_fits_the_filter_goes(page: Any) -> None:
     page.click("tr[data-row='1'] [data-shisho-scan]")
     wait_for_status(page, "Metadata scanned")
     assert page.query_selector("tr[data-row='1']") is None
-    assert page.evaluate("document.activeElement.className") == "row-mutation-status"
+    assert page.evaluate(f"document.activeElement.matches('{STATUS}')")
 
 
 def test_a_row_that_was_edited_keeps_its_button(page: Any, shelf: Library) -> None:

@@ -136,7 +136,7 @@ def _disc(
     root: str, path: str, file_types: Collection[str], errors: list[tuple[str, OSError]]
 ) -> Folder | None:
     """List a folder that holds one disc of an audiobook and no folders; None for any other."""
-    if not is_disc_folder(os.path.basename(path)):
+    if not is_disc_folder(path.rpartition("/")[2]):
         return None
     folder = Folder(root, path)
     try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sqlite3
 from contextlib import closing
 from typing import Any
 
 import pytest
+from datasette.database import Database
 from library import Library, epub
 from web import EDITOR, GRANTS, ROOT, Client, Plain, served
 
@@ -18,6 +20,8 @@ from datasette_shisho_resync.store.schema import create_history
 pytestmark = pytest.mark.asyncio
 
 URL = "/library/books/1/-/resync"
+UNDO = "/library/resync_runs/1/-/undo"
+JOB = "/library/books/-/resync"
 
 
 @pytest.fixture
@@ -508,6 +512,42 @@ async def test_style_and_script_are_found_under_a_base_url(book: Library) -> Non
         200,
         200,
     ]
+
+
+async def test_a_database_whose_file_was_replaced_is_not_written(client: Client, book: Library) -> None:
+    await client.resync()
+    book.rewrite(1, epub("Dune Messiah"))
+    book.conn.execute("vacuum into ?", (f"{book.path}.copy",))
+    os.replace(f"{book.path}.copy", book.path)
+    before = book.sidecar()
+    assert is_error(await client.resync(), 409, "Restart Datasette")
+    assert (await client.form(URL, {"mode": "scan"})).status_code == 409
+    assert is_error(await client.ds.client.post(UNDO, actor=ROOT, json={}), 409, "Restart Datasette")
+    assert is_error(await client.ds.client.post(JOB, actor=ROOT, json={}), 409, "Restart Datasette")
+    assert book.sidecar() == before
+
+
+async def test_a_database_that_was_removed_does_not_spoil_the_end(client: Client, caplog: Any) -> None:
+    await client.resync()
+    client.ds.remove_database("library")
+    await client.ds.invoke_shutdown()
+    assert not caplog.records
+
+
+async def test_another_database_of_the_same_name_is_another_one(
+    client: Client, book: Library, tmp_path: Any
+) -> None:
+    await client.resync()
+    await client.get(URL)
+    path = tmp_path / "older.db"
+    book.conn.execute("vacuum into ?", (str(path),))
+    with closing(sqlite3.connect(path)) as older:
+        version = book.conn.execute("pragma schema_version").fetchone()[0]
+        older.execute("alter table books drop column subtitle")
+        older.execute(f"pragma schema_version = {version}")
+    client.ds.remove_database("library")
+    client.ds.add_database(Database(client.ds, path=str(path), is_mutable=True), name="library")
+    assert (await client.resync(dry_run=True)).status_code == 200
 
 
 # --- files after the commit, and what is left of them ------------------------------------------------

@@ -31,6 +31,7 @@ async def start_job(
 ) -> int:
     """Return the id of the job when it runs. Raises Conflict, ReadOnlyDatabase, DatabaseBusy."""
     library.require_mutable()
+    library.require_same_file()
     path = library.file
     libraries = await open_libraries(library, actor)
     order = JobOrder(

@@ -72,7 +72,8 @@ class WebLibrary(LibraryReader):
         Returns `Early` when it has something to write or to refuse, None when it could not be tried. Raises
         UnknownRow when a file ended its process and its row went meanwhile.
         """
-        if not self.db.is_mutable or self.db.path is None or self.name not in self.state.recovered:
+        is_ready = self.db.is_mutable and self.db.path is not None and self.opened.is_recovered
+        if not is_ready or self.was_replaced:
             return None
         rehearsal = Rehearsal(str(self.db.path), ask, self.settings, by, libraries)
         writes = self.state.writes.count
@@ -88,6 +89,7 @@ class WebLibrary(LibraryReader):
     ) -> Outcome:
         """Do a run; no other run of the row at the same time. Raises what `apply_run` raises."""
         self.require_mutable()
+        self.require_same_file()
         await self._recover()
         # A client that goes away must not come between the commit and its files, nor let the next run begin.
         return await asyncio.shield(self._run_in_turn(ask, brief, by, request, early))
@@ -125,6 +127,7 @@ class WebLibrary(LibraryReader):
     async def undo(self, run_id: int, by: By, request: Request) -> Undone:
         """Undo a run. Raises UnknownRow, Conflict, UndoConflict."""
         self.require_mutable()
+        self.require_same_file()
         await self._recover()
         return await asyncio.shield(self._undo(run_id, by, request))
 
@@ -153,11 +156,11 @@ class WebLibrary(LibraryReader):
         self, work: Callable[[sqlite3.Connection, LibrarySchema], T], request: Request | None
     ) -> T:
         """Run `work` in one write transaction, the pending rows of runs before removed with it."""
-        ids = frozenset(self.state.written.get(self.name, ()))
+        ids = frozenset(self.opened.written)
 
         def write_library(conn: sqlite3.Connection) -> T:
             with our_own_write():
-                schema = self.state.schema(self.name, conn)
+                schema = self.state.schema(self.db, conn)
                 if ids and schema.has_history:  # somebody may have dropped it
                     remove_pending(conn, ids)
                 return work(conn, schema)
@@ -167,7 +170,7 @@ class WebLibrary(LibraryReader):
         except sqlite3.Error as error:
             raise translate(error, self.name) from error
         if ids:
-            self.state.written[self.name] -= ids
+            self.opened.written -= ids
         return result
 
     async def _finish(self, done: Applied | Undone) -> list[str]:
@@ -176,19 +179,19 @@ class WebLibrary(LibraryReader):
             return []
         warnings = await self.in_thread(write_companions, done.companions, done.roots, self.settings)
         ids = settled(done.companions, done.pending, done.roots, self.settings, warnings)
-        self.state.written.setdefault(self.name, set()).update(ids)
+        self.opened.written.update(ids)
         return warnings
 
     async def _recover(self) -> None:
         """Write, once, what a run that was interrupted before Datasette started has still to write."""
-        if self.name in self.state.recovered or self.db.path is None:
+        if self.opened.is_recovered or self.db.path is None:
             return
         async with self.state.lock(self.name, "resync_pending", 0):
-            if self.name in self.state.recovered:
+            if self.opened.is_recovered:
                 return
             if await self.read(_has_pending):
                 await self.in_thread(self.with_service, lambda service: service.recover(By("web")))
-            self.state.recovered.add(self.name)
+            self.opened.is_recovered = True
 
     async def mark_dead_jobs(self) -> None:
         """Say of jobs whose process is no more that they were interrupted."""

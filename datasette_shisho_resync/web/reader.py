@@ -22,7 +22,7 @@ from ..settings import Settings
 from ..store.evidence import KnownBelow
 from ..store.history import Run, load_run
 from ..store.schema import LibrarySchema, exact_text, translate
-from .state import WebState
+from .state import Opened, WebState, file_at
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
@@ -54,17 +54,35 @@ class LibraryReader:
             raise Conflict(f"{self.name}: a job needs a database in a file.")
         return str(self.db.path)
 
+    @property
+    def opened(self) -> Opened:
+        return self.state.opened(self.db)
+
+    @property
+    def was_replaced(self) -> bool:
+        """Tell whether what Datasette has open is not the file at its path any more."""
+        known = self.opened.file
+        return known is not None and file_at(self.db.path) != known
+
+    def require_same_file(self) -> None:
+        """Raises Conflict where all that is written would be lost; SQLite tells only outside of WAL mode."""
+        if self.was_replaced:
+            raise Conflict(
+                f"{self.name}: its file was replaced or removed since Datasette opened it. Restart Datasette."
+            )
+
     async def read(self, work: Callable[[sqlite3.Connection, LibrarySchema], T]) -> T:
-        """Run `work` on a read connection, text exact. Raises NotALibrary, DatabaseBusy."""
+        """Run `work` on a read connection, text exact. Raises NotALibrary, DatabaseBusy, Conflict."""
 
         def read_library(conn: sqlite3.Connection) -> T:
-            schema = self.state.schema(self.name, conn)
+            schema = self.state.schema(self.db, conn)
             with exact_text(conn):
                 return work(conn, schema)
 
         try:
             result: T = await self.db.execute_fn(read_library)
         except sqlite3.Error as error:
+            self.require_same_file()
             raise translate(error, self.name) from error
         return result
 

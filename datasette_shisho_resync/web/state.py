@@ -6,6 +6,7 @@ Made when Datasette starts and closed with it. Knows nothing of requests.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from datasette.plugins import pm
 
@@ -82,6 +83,29 @@ class Writes:
 
 
 @dataclass(slots=True)
+class Opened:
+    """What is known of one database as long as Datasette has it open, whatever has its name later.
+
+    `file`: what its path led to at first, as `file_at` tells; `written`: pending rows whose files are there;
+    `is_recovered`: nothing that an earlier process left is still to be written.
+    """
+
+    file: tuple[int, int] | None
+    schema: KnownSchema = field(default_factory=KnownSchema)
+    written: set[int] = field(default_factory=set)
+    is_recovered: bool = False
+
+
+def file_at(path: str | None) -> tuple[int, int] | None:
+    """Return which file is at a path; None where there is none, or no path."""
+    try:
+        found = os.stat(path or "")
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@dataclass(slots=True)
 class WebState:
     """`roots` are the library paths that each database had when Datasette started; `others` are those
     databases that were no libraries then."""
@@ -89,8 +113,6 @@ class WebState:
     settings: Settings
     roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     others: frozenset[str] = frozenset()
-    written: dict[str, set[int]] = field(default_factory=dict)  # pending rows whose files are there
-    recovered: set[str] = field(default_factory=set)  # databases that have nothing left to write
     addresses: dict[str, str] = field(default_factory=dict)  # of our script and style sheet
     jobs: dict[str, JobProcess] = field(default_factory=dict)  # the last one of each database
     starting: set[JobProcess] = field(default_factory=set)
@@ -100,7 +122,7 @@ class WebState:
     _locks: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )
-    _schemas: dict[str, KnownSchema] = field(default_factory=dict)
+    _opened: WeakKeyDictionary[Database, Opened] = field(default_factory=WeakKeyDictionary)
     _pool: WorkerPool | None = None
     _threads: ThreadPoolExecutor | None = None
 
@@ -128,10 +150,15 @@ class WebState:
         """Return the row's lock; it is forgotten when nobody holds it."""
         return self._locks.setdefault((database, table, pk), asyncio.Lock())
 
-    def schema(self, database: str, conn: sqlite3.Connection) -> LibrarySchema:
+    def opened(self, db: Database) -> Opened:
+        if db not in self._opened:
+            self._opened[db] = Opened(file_at(db.path))
+        return self._opened[db]
+
+    def schema(self, db: Database, conn: sqlite3.Connection) -> LibrarySchema:
         """Return the library's tables, looked at again when they changed. Raises NotALibrary."""
-        schema = self._schemas.setdefault(database, KnownSchema())(conn)
-        schema.require(database)
+        schema = self.opened(db).schema(conn)
+        schema.require(db.name)
         return schema
 
     def close(self) -> None:
@@ -156,6 +183,8 @@ async def start(datasette: Datasette) -> None:
     roots = {name: paths for name, paths in found.items() if paths is not None}
     state = WebState(settings, roots, frozenset(found) - frozenset(roots))
     setattr(datasette, _ATTRIBUTE, state)
+    for db in datasette.databases.values():
+        state.opened(db)
     for name in roots:
         with suppress(ResyncError):  # then the next look at a job finds it
             await WebLibrary(datasette, datasette.get_database(name), state).mark_dead_jobs()
@@ -195,6 +224,7 @@ async def stop(datasette: Datasette) -> None:
         return
     for process in [*state.starting, *state.jobs.values()]:
         await asyncio.to_thread(process.stop, _STOP_SECONDS)
-    for name in [n for n, ids in state.written.items() if ids]:
-        await WebLibrary(datasette, datasette.get_database(name), state).forget_written()
+    for db in datasette.databases.values():
+        if state.opened(db).written:
+            await WebLibrary(datasette, db, state).forget_written()
     state.close()

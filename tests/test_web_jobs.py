@@ -87,6 +87,17 @@ async def test_a_job_runs_and_its_status_is_what_the_contract_says(client: Clien
     assert shelf.rows("resync_jobs")[0]["actor"] == "root"
 
 
+async def test_a_job_of_an_earlier_version_is_shown_and_others_follow_it(
+    client: Client, shelf: Library
+) -> None:
+    first = await run(client)
+    shelf.conn.execute("alter table resync_jobs drop column would_remove")
+    assert await status(client, first["job"]) == first
+    assert (await client.get(f"{JOBS}/{first['job']}")).status_code == 200
+    assert (await run(client))["state"] == "done"
+    assert {row["would_remove"] for row in shelf.rows("resync_jobs")} == {0}
+
+
 async def test_refresh_over_json_is_its_own_confirmation(client: Client, shelf: Library) -> None:
     shelf.edit("books", 3, title="Mine", title_source="manual")
     await run(client, "id=3")

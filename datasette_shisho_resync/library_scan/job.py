@@ -28,8 +28,7 @@ class Job:
         if self.id is not None:
             return False
         conn = self.service.conn
-        if not self.service.schema.has_history:
-            create_history(conn)
+        create_history(conn)  # of an earlier version, it may lack columns
         self.id = start_job(conn, self.kind, self.mode.value, self.by.actor)
         self.by = replace(self.by, job_id=self.id)
         return True

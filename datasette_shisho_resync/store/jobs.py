@@ -40,23 +40,26 @@ class JobRecord:
 
 def load_job(conn: sqlite3.Connection, job_id: int) -> JobRecord:
     """Raises `UnknownRow`."""
-    row = conn.execute(
-        f"""
-        select id, kind, state, mode, actor, started_at, finished_at, would_remove, errors,
-            {", ".join(_COUNTS)}
-        from resync_jobs
-        where id = ?
-        """,
-        (job_id,),
-    ).fetchone()
+    row = conn.execute("select * from resync_jobs where id = ?", (job_id,)).fetchone()
     if row is None:
         raise UnknownRow(f"There is no job {job_id}.")
     told: dict[str, Any] = dict(row)
-    counts = {name: _number(told.pop(name)) for name in _COUNTS}
-    errors, would_remove = _errors(told["errors"]), _number(told["would_remove"])
-    texts = {name: str(told[name]) for name in ("kind", "state", "started_at")}
-    texts |= {name: str(told[name]) for name in ("mode", "finished_at") if told[name] is not None}
-    return JobRecord(**{**told, **texts, "errors": errors, "would_remove": would_remove, "counts": counts})
+    return JobRecord(
+        id=told["id"],
+        kind=str(told["kind"]),
+        state=str(told["state"]),
+        mode=_text(told["mode"]),
+        actor=told["actor"],
+        started_at=str(told["started_at"]),
+        finished_at=_text(told["finished_at"]),
+        would_remove=_number(told.get("would_remove")),  # an earlier version had no such column
+        errors=_errors(told["errors"]),
+        counts={name: _number(told[name]) for name in _COUNTS},
+    )
+
+
+def _text(cell: Any) -> str | None:
+    return None if cell is None else str(cell)
 
 
 def _number(cell: Any) -> int:

@@ -25,7 +25,6 @@ HISTORY_TABLES: Mapping[str, str] = {
     removed integer not null default 0,
     failed integer not null default 0,
     skipped integer not null default 0,
-    would_remove integer not null default 0,
     errors text not null default '[]'
 """,
     "resync_runs": """
@@ -85,6 +84,9 @@ HISTORY_TABLES: Mapping[str, str] = {
 """,
 }
 
+# Columns that came later: a history of an earlier version has them from its next job on.
+_LATER = (("resync_jobs", "would_remove", "integer not null default 0"),)
+
 _INDEXES = (
     ("resync_runs", "target_table, target_pk"),
     ("resync_runs", "job_id"),
@@ -93,9 +95,12 @@ _INDEXES = (
 
 
 def create_history(conn: sqlite3.Connection) -> None:
-    """Create those of our tables that are missing, in the transaction of the caller."""
+    """Create those of our tables and columns that are missing, in the transaction of the caller."""
     for name, columns in HISTORY_TABLES.items():
         conn.execute(f"create table if not exists {name} ({columns})")
+    for table, column, definition in _LATER:
+        if not conn.execute("select 1 from pragma_table_info(?) where name = ?", (table, column)).fetchone():
+            conn.execute(f"alter table {table} add column {column} {definition}")
     for table, columns in _INDEXES:
         index = f"ix_{table}_{columns.replace(', ', '_')}"
         conn.execute(f"create index if not exists {index} on {table} ({columns})")

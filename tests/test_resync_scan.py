@@ -372,6 +372,17 @@ def test_paths_are_mapped_and_stay_stored_as_they_are(book: Library) -> None:
     assert not book.scan().changed
 
 
+def test_what_is_wrong_with_a_mapped_file_is_told_with_its_stored_path(book: Library) -> None:
+    book.add_file(1, "broken.epub", b"no archive")
+    book.conn.execute("update library_paths set filepath = '/media'")
+    for table in ("books", "files"):
+        book.conn.execute(f"update {table} set filepath = replace(filepath, ?, '/media')", (str(book.root),))
+    book.configure(path_map=PathMap({"/media": str(book.root)}))
+    wrong = "/media/Shelf/broken.epub: not a ZIP archive, or a truncated one"
+    assert [file.error for file in book.scan().plan.files] == [None, wrong]
+    assert error_of(book, Mode.SCAN, "files", 2).message == wrong
+
+
 def test_a_database_that_is_no_library_is_refused(book: Library) -> None:
     book.conn.execute("drop table library_paths")
     assert isinstance(error_of(book), NotALibrary)

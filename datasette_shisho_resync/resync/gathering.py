@@ -174,6 +174,7 @@ class Gathering:
             self._note(file, request, future.result())
 
     def _note(self, file: FileRow, request: ReadRequest, reading: FileReading) -> None:
+        reading = in_stored_form(reading, file.path, self.settings)
         if reading.status is FileStatus.MISSING and self._is_asked_for(file):
             try:
                 self._judge(file, request)
@@ -185,7 +186,7 @@ class Gathering:
                 reading = replace(reading, status=status, error=error.message)
         elif reading.status is not FileStatus.OK and self._is_asked_for(file):
             self.errors.append(_error_of(reading))
-        self.readings[file.id] = in_stored_form(reading, file.path, self.settings)
+        self.readings[file.id] = reading
 
     def _is_asked_for(self, file: FileRow) -> bool:
         """Tell whether the run is about this file; the reset of another one only reads it."""
@@ -246,11 +247,13 @@ class Gathering:
 
 
 def _error_of(reading: FileReading) -> ResyncError:
-    reason = reading.error or "could not be read"
-    prefix = f"{shown(reading.path)}: "
-    reason = reason[len(prefix) :] if reason.startswith(prefix) else reason
     kind = FileRefused if reading.status is FileStatus.REFUSED else UnreadableFile
-    return kind(shown(reading.path), reason)
+    return kind(shown(reading.path), _reason(reading) or "could not be read")
+
+
+def _reason(reading: FileReading) -> str:
+    """Return what is wrong with a file, without its name."""
+    return (reading.error or "").removeprefix(f"{shown(reading.path)}: ")
 
 
 def own_root(roots: Sequence[str], path: str) -> str | None:
@@ -318,6 +321,7 @@ def in_stored_form(reading: FileReading, path: str, settings: Settings) -> FileR
     return replace(
         reading,
         path=path,
+        error=reading.error and f"{shown(path)}: {_reason(reading)}",
         sidecar=stored(reading.sidecar),
         book_sidecar=stored(reading.book_sidecar),
     )

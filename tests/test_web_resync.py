@@ -11,9 +11,12 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from datasette import hookimpl
 from datasette.database import Database
+from datasette.permissions import PermissionSQL
+from datasette.plugins import pm
 from library import Library, epub
-from web import EDITOR, GRANTS, ROOT, Client, Plain, served
+from web import EDITOR, GRANTS, ROOT, Client, Plain, Served, served
 
 from datasette_shisho_resync.store.schema import create_history
 
@@ -465,6 +468,24 @@ async def test_a_locked_database_is_503(client: Client, book: Library) -> None:
     assert is_error(response, 503, "try again")
     assert response.headers["retry-after"]
     assert (await client.resync()).json()["rows"][0]["title"] == "Dune Messiah"
+
+
+async def test_a_question_that_takes_datasette_too_long_is_503(book: Library) -> None:
+    class Slow:
+        @hookimpl  # type: ignore[untyped-decorator]
+        def permission_resources_sql(self, action: str) -> PermissionSQL | None:
+            endless = "with recursive n (i) as (select 1 union all select i + 1 from n)"
+            answer = "select null as parent, null as child, 1 as allow, '' as reason from n where i < 0"
+            sql = f"select * from ({endless} {answer})"
+            return PermissionSQL(sql=sql) if action == "resync-row" else None
+
+    client, slow = Client(Served(book, [book.path], settings={"sql_time_limit_ms": 100})), Slow()
+    await client.ds.invoke_startup()
+    pm.register(slow)
+    try:
+        assert is_error(await client.resync(), 503, "try again")
+    finally:
+        pm.unregister(slow)
 
 
 async def test_an_immutable_database_can_only_be_looked_at(book: Library) -> None:

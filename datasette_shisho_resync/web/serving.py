@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from datasette import Forbidden, NotFound, PayloadTooLarge, Response
+from datasette.database import QueryInterrupted
 from datasette.utils import add_cors_headers, tilde_decode
 from datasette.utils.asgi import Base400
 
@@ -113,8 +114,9 @@ async def _answer(datasette: Datasette, request: Request, handlers: Mapping[str,
         return await error_response(call, _as_ours(error))
     except ResyncError as error:
         return await error_response(call, error)
-    except sqlite3.Error as error:  # from a question that Datasette asked the database itself
-        return await error_response(call, translate(error, tilde_decode(request.url_vars["database"])))
+    except (sqlite3.Error, QueryInterrupted) as error:  # from a question that Datasette asked itself
+        cause = error.e if isinstance(error, QueryInterrupted) else error
+        return await error_response(call, translate(cause, tilde_decode(request.url_vars["database"])))
     except Exception:  # the shell's one catch-all
         _log.exception("%s %s failed", request.method, request.path)
         return await error_response(call, _UnforeseenError(_UNFORESEEN))

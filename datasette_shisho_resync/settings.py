@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from .model.portable import portable
 PLUGIN = "datasette-shisho-resync"
 """The name of the block in `datasette.yaml`."""
 
+_OF_A_DATABASE = frozenset({"track_manual_edits"})
 _SWITCHES = ("write_sidecars", "write_covers", "track_manual_edits")
 _LIMITS = {f.name: f.type for f in fields(Limits)}
 
@@ -54,6 +55,33 @@ def settings_from(config: Mapping[str, Any] | None) -> Settings:
         else:
             raise BadRequest(f"Unknown setting {name!r}.")
     return replace(settings, limits=limits)
+
+
+def require_settings_at_top(config: Mapping[str, Any] | None) -> None:
+    """Raises `BadRequest` for settings of one database or table in a whole configuration file: nothing reads
+    them there, so that a library would stay open which they close."""
+    top = _own_block(config)
+    for database, key, value in _settings_below(config):
+        if key not in _OF_A_DATABASE and (key, value) not in top.items():
+            raise BadRequest(
+                f"The setting {key} stands in the block of the database {database!r}; it counts for all "
+                "databases, and belongs into the `plugins` at the top."
+            )
+
+
+def _settings_below(config: object) -> Iterator[tuple[str, str, Any]]:
+    for name, database in _entries(config, "databases"):
+        for block in (database, *(table for _, table in _entries(database, "tables"))):
+            yield from ((name, key, value) for key, value in _own_block(block).items())
+
+
+def _own_block(config: object) -> Mapping[str, Any]:
+    return {str(key): value for key, value in _entries(dict(_entries(config, "plugins")), PLUGIN)}
+
+
+def _entries(block: object, key: str) -> list[tuple[Any, Any]]:
+    found = block.get(key) if isinstance(block, Mapping) else None
+    return list(found.items()) if isinstance(found, Mapping) else []
 
 
 def _number(name: str, value: object) -> int | float:

@@ -478,6 +478,16 @@ def test_the_configuration_of_datasette_counts(library: Library, tmp_path: Path)
     assert os.listdir(library.file.parent) == [library.file.name]
 
 
+def test_a_setting_of_one_database_is_refused(library: Library, tmp_path: Path) -> None:
+    config = tmp_path / "datasette.yaml"
+    block = {"plugins": {"datasette-shisho-resync": {"roots": [str(tmp_path)]}}}
+    config.write_text(json.dumps({"databases": {"library": block}}))
+
+    told = call("explain", library.database, "--book", 1, "-c", config)
+
+    assert (told.exit_code, "belongs into the `plugins` at the top" in told.stderr) == (2, True)
+
+
 def test_no_sidecars_are_written_when_none_are_wanted(tmp_path: Path) -> None:
     library = scanned(tmp_path, "--no-sidecars", "--no-covers")
 

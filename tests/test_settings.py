@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from datasette_shisho_resync.errors import BadRequest
 from datasette_shisho_resync.model import Limits
-from datasette_shisho_resync.settings import settings_from
+from datasette_shisho_resync.settings import PLUGIN, require_settings_at_top, settings_from
 
 
 @pytest.mark.parametrize("config", [None, {}])
@@ -55,3 +56,30 @@ def test_every_setting_is_read() -> None:
 def test_what_is_wrong_is_named(name: str, value: object) -> None:
     with pytest.raises(BadRequest, match=name):
         settings_from({name: value})
+
+
+def block_of(**settings: object) -> dict[str, object]:
+    return {"plugins": {PLUGIN: settings}}
+
+
+@pytest.mark.parametrize("place", [lambda block: block, lambda block: {"tables": {"books": block}}])
+def test_a_setting_that_nothing_would_read_is_refused(place: Callable[[object], object]) -> None:
+    top = block_of(library_access={"Comics": {"id": "ann"}})
+    below = place(block_of(library_access={"Comics": {"id": "ben"}}))
+    with pytest.raises(BadRequest, match="library_access stands in the block of the database 'lib'"):
+        require_settings_at_top({**top, "databases": {"lib": below}})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        {},
+        {"databases": None, "plugins": None},
+        {"databases": {"lib": None, "other": {"tables": [], "plugins": {PLUGIN: None, "another": {"a": 1}}}}},
+        {"databases": {"lib": block_of(track_manual_edits=False)}},
+        {**block_of(workers=1), "databases": {"lib": block_of(workers=1)}},
+    ],
+)
+def test_other_blocks_of_a_database_are_fine(config: Mapping[str, object] | None) -> None:
+    require_settings_at_top(config)

@@ -15,9 +15,11 @@ from datasette import hookimpl
 from datasette.database import Database
 from datasette.permissions import PermissionSQL
 from datasette.plugins import pm
+from datasette.utils import StartupError
 from library import Library, epub
 from web import EDITOR, GRANTS, ROOT, Client, Plain, Served, served
 
+from datasette_shisho_resync.settings import PLUGIN
 from datasette_shisho_resync.store.schema import create_history
 
 pytestmark = pytest.mark.asyncio
@@ -486,6 +488,13 @@ async def test_a_question_that_takes_datasette_too_long_is_503(book: Library) ->
         assert is_error(await client.resync(), 503, "try again")
     finally:
         pm.unregister(slow)
+
+
+async def test_datasette_starts_with_no_setting_that_nothing_would_read(book: Library) -> None:
+    block = {"plugins": {PLUGIN: {"library_access": {"Books": {"id": "ann"}}}}}
+    ds = Plain([book.path], config={"databases": {"library": block}})
+    with pytest.raises(StartupError, match="library_access stands in the block of the database 'library'"):
+        await ds.invoke_startup()
 
 
 async def test_an_immutable_database_can_only_be_looked_at(book: Library) -> None:

@@ -14,7 +14,7 @@ from datasette.utils import BadMetadataError, parse_metadata, resolve_env_secret
 from ..errors import BadRequest
 from ..files import PathMap, checked_roots, shown
 from ..model import Mode, Target
-from ..settings import PLUGIN, Settings, settings_from
+from ..settings import PLUGIN, Settings, require_settings_at_top, settings_from
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +55,7 @@ def _read_block(config: str) -> Mapping[str, Any]:
     try:
         with open(config, encoding="utf-8") as file:
             content = parse_metadata(file.read())
+        require_settings_at_top(content)
         plugins = (content or {}).get("plugins") or {}
         block = resolve_env_secrets(plugins.get(PLUGIN) or {}, os.environ)
     except (BadMetadataError, UnicodeDecodeError) as error:

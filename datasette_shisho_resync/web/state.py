@@ -23,7 +23,7 @@ from ..errors import NotALibrary, ResyncError
 from ..hooks import load_extensions
 from ..library_scan.process import JobProcess
 from ..resync.roots import with_default_roots
-from ..settings import PLUGIN, Settings, settings_from
+from ..settings import PLUGIN, Settings, require_settings_at_top, settings_from
 from ..store.schema import KnownSchema, LibrarySchema, library_schema
 from ..workers import WorkerPool
 
@@ -175,6 +175,7 @@ async def start(datasette: Datasette) -> None:
     from .library import WebLibrary
 
     try:
+        require_settings_at_top(datasette.config)
         settings = settings_from(datasette.plugin_config(PLUGIN))
         load_extensions(pm)
     except ResyncError as error:

@@ -497,6 +497,16 @@ def test_a_new_companion_can_be_read_by_all_and_an_old_one_keeps_its_mode(root: 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_new_companion_belongs_to_whom_its_folder_belongs(root: Path) -> None:
+    target = root / "book.epub.cover.png"
+    os.chown(root, 1234, 4321)
+
+    replace_file(str(target), b"one", [str(root)])
+
+    assert (target.stat().st_uid, target.stat().st_gid) == (1234, 4321)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_an_old_companion_keeps_its_owner(root: Path) -> None:
     target = root / "book.epub.cover.png"
     target.touch()

@@ -149,8 +149,9 @@ def _replace(folder: int, name: str, path: str, data: bytes, fsync: bool, mtime_
     try:
         try:
             _lock(descriptor)
+            _give_to_owner(descriptor, existing or os.fstat(folder))
             if existing is not None:
-                _keep_access(descriptor, existing)
+                os.fchmod(descriptor, stat.S_IMODE(existing.st_mode))
             _write(descriptor, data)
             if mtime_ns is not None:
                 os.utime(descriptor, ns=(mtime_ns, mtime_ns))
@@ -180,9 +181,8 @@ def _existing(folder: int, name: str) -> os.stat_result | None:
         return None
 
 
-def _keep_access(descriptor: int, existing: os.stat_result) -> None:
-    if existing.st_uid != os.geteuid():
-        # Run by root beside a server of another user, who must still be able to write it.
+def _give_to_owner(descriptor: int, owned: os.stat_result) -> None:
+    if owned.st_uid != os.geteuid():
+        # Run by root beside a server of another user, who must be able to write it too.
         with contextlib.suppress(OSError):
-            os.fchown(descriptor, existing.st_uid, existing.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(existing.st_mode))
+            os.fchown(descriptor, owned.st_uid, owned.st_gid)

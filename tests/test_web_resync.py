@@ -497,6 +497,14 @@ async def test_datasette_starts_with_no_setting_that_nothing_would_read(book: Li
         await ds.invoke_startup()
 
 
+async def test_an_allow_block_for_no_library_is_told_in_the_log(book: Library, caplog: Any) -> None:
+    blocks = {"Books": {"id": "ann"}, "1": True, "Boks": {"id": "ann"}}
+    await served(book, {"library_access": blocks}).invoke_startup()
+    assert [record.getMessage() for record in caplog.records] == [
+        "library_access: there is no library 'Boks' here, so that nothing is closed by this"
+    ]
+
+
 async def test_an_immutable_database_can_only_be_looked_at(book: Library) -> None:
     book.conn.execute("pragma journal_mode = delete")
     client = Client(served(book, immutable=True))

@@ -6,7 +6,9 @@ Checked before anything tells whether a row exists.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from datasette.permissions import Action
 from datasette.resources import TableResource
 from datasette.utils import actor_matches_allow
 
-from ..errors import UnknownRow
+from ..errors import ResyncError, UnknownRow
 from ..model import TABLES, Brief, Target
 from ..settings import Settings
 from ..store.library import load_libraries
@@ -23,6 +25,8 @@ from .library import WebLibrary
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
+
+_log = logging.getLogger(__name__)
 
 Actor = Mapping[str, Any] | None
 
@@ -139,6 +143,18 @@ async def open_libraries(library: WebLibrary, actor: Actor) -> frozenset[int] | 
         return None
     found = await library.read(lambda conn, schema: load_libraries(conn))
     return frozenset(row.id for row in found if may_touch(library.settings, actor, row.id, row.name))
+
+
+async def tell_unknown_libraries(libraries: Iterable[WebLibrary], settings: Settings) -> None:
+    """Say in the log which allow blocks close nothing, as one of a misspelt name."""
+    unknown = dict.fromkeys(settings.library_access)
+    for library in libraries if unknown else ():
+        with suppress(ResyncError):
+            for row in await library.read(lambda conn, schema: load_libraries(conn)):
+                unknown.pop(row.name, None)
+                unknown.pop(str(row.id), None)
+    for name in unknown:
+        _log.warning("library_access: there is no library %r here, so that nothing is closed by this", name)
 
 
 async def require_every_library(library: WebLibrary, actor: Actor) -> None:

@@ -18,6 +18,7 @@ from library import BY, Library, epub
 
 from datasette_shisho_resync.demo.mp4 import item
 from datasette_shisho_resync.errors import BadRequest, JobRunning, MassRemoval, UndoConflict
+from datasette_shisho_resync.files import PathMap
 from datasette_shisho_resync.library_scan import Grouping, Progress, ScanOptions, ScanReport, scan_library
 from datasette_shisho_resync.library_scan.loss import is_much
 from datasette_shisho_resync.model import Mode, Target
@@ -1054,6 +1055,18 @@ def test_a_shisho_library_whose_folder_is_not_here_is_not_imported_again(library
     with pytest.raises(BadRequest, match=f"--path-map /container/books={re.escape(str(library.root))}"):
         scan(library)
     assert library.dump() == before
+
+
+def test_a_library_whose_folder_was_renamed_is_not_imported_again(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    before, renamed = library.dump(), library.folder / "my books"
+    library.root.rename(renamed)
+    with pytest.raises(BadRequest, match=re.escape(f"--path-map '{library.root}={renamed}'")):
+        scan_folder(library, renamed)
+    assert library.dump() == before
+    library.configure(path_map=PathMap({str(library.root): str(renamed)}))
+    assert scan_folder(library, renamed).unchanged == 1
 
 
 def test_a_link_to_a_folder_of_the_library_is_that_folder(library: Library) -> None:

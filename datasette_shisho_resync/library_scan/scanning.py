@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -113,13 +114,14 @@ class Scan:
             self.service.transaction(lambda: self._add_paths(fresh, covered))
 
     def _require_a_folder(self, asked: str) -> None:
-        """Raises BadRequest for a Shisho library of which no folder is here: a scan would import it again."""
+        """Raises BadRequest for a library of which no folder is here: a scan would import it again."""
         paths = self.library.paths
-        if is_own_library(self.conn) or not paths or any(os.path.isdir(self._here(path)) for path in paths):
+        if not paths or any(os.path.isdir(self._here(path)) for path in paths):
             return
+        mapped = shlex.quote(f"{shown(paths[0])}={shown(asked)}")
         raise BadRequest(
             f"The library {self.library.name!r} has the folder {shown(paths[0])}, which does not exist here. "
-            f"If that is {shown(asked)}, say so with path_map (--path-map {shown(paths[0])}={shown(asked)})."
+            f"If that is {shown(asked)}, say so with path_map (--path-map {mapped})."
         )
 
     def _covers(self, new: str, old: str) -> bool:

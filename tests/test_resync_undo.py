@@ -415,6 +415,21 @@ def test_a_row_that_let_go_and_found_another_place_keeps_it(book: Library) -> No
     assert book.rows("loans") == [{"id": 1, "book": 2}]
 
 
+def test_a_row_that_let_go_is_found_again_where_a_vacuum_gave_it_another_number(book: Library) -> None:
+    book.conn.execute("create table loans (who text, book references books on delete set null)")
+    book.conn.execute("insert into loans values ('gone', null), ('Bob', 1), ('Ann', null)")
+    book.conn.execute("delete from loans where who = 'gone'")
+    book.scan()
+    book.add_witness()
+    book.remove(1)
+    run = book.scan()
+    book.conn.execute("vacuum")
+    undone = book.undo(run.run_id)
+    assert book.rows("loans") == [{"who": "Bob", "book": 1}, {"who": "Ann", "book": None}]
+    book.undo(undone.run_id)
+    assert book.rows("loans") == [{"who": "Bob", "book": None}, {"who": "Ann", "book": None}]
+
+
 def test_a_path_that_is_not_utf_8_survives_removal_and_undo(book: Library) -> None:
     file_id = book.add_file(1, b"caf\xe9.epub", full())
     book.scan()

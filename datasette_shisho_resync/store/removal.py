@@ -49,7 +49,8 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class DoomedRow:
-    """A row that goes, by its rowid; or with `column` a reference of a row that stays and becomes NULL.
+    """A row that goes, by its rowid; or with `column` a reference of a row that stays and becomes NULL: then
+    `image` is that reference, and the whole row where VACUUM may give it another rowid.
 
     `keys` are the primary key of a table without rowids; then `pk` is a number made of their values.
     """
@@ -135,9 +136,36 @@ def _children(conn: sqlite3.Connection, reference: Reference, value: Any) -> Ite
     for row in conn.execute(found, (value,)).fetchall():
         image = RowImage(tuple(zip(row.keys(), row, strict=True))[1:])
         pk = _number([image[key] for key in keys]) if keys else row[0]
-        kept = image if column is None else RowImage(((column, value),))
+        kept = image if column is None else _letting_go(conn, table, column, image)
         if column is None or not keys:  # where such a row lets go it could not be found again
             yield DoomedRow(table, pk, kept, column, keys)
+
+
+def _letting_go(conn: sqlite3.Connection, table: str, column: str, image: RowImage) -> RowImage:
+    keys = conn.execute("select lower(type) from pragma_table_info(?) where pk", (table,)).fetchall()
+    if [key[0] for key in keys] == ["integer"]:
+        return RowImage(((column, image[column]),))
+    computed = _computed_columns(conn, table)
+    return RowImage(tuple((name, value) for name, value in image.columns if name not in computed))
+
+
+def find_let_go(
+    conn: sqlite3.Connection, table: str, pk: int, columns: Sequence[tuple[str, Any]]
+) -> int | None:
+    """Return the rowid of the row with these values: `pk`, or where they are of a whole row any such one."""
+    conditions = " and ".join(f"{quoted(name)} is {_mark(value)}" for name, value in columns)
+    which = "and rowid = ?" if len(columns) == 1 else "order by rowid = ? desc"
+    values = [*(_bound(value) for _, value in columns), pk]
+    row = conn.execute(f"select rowid from {quoted(table)} where {conditions} {which}", values).fetchone()
+    return row[0] if row else None
+
+
+def _mark(value: Any) -> str:
+    return "cast(? as text)" if isinstance(value, str) else "?"
+
+
+def _bound(value: Any) -> Any:
+    return sql_text(value) if isinstance(value, str) else value
 
 
 def _keys(conn: sqlite3.Connection, table: str) -> tuple[str, ...]:
@@ -203,8 +231,8 @@ def restore_row(conn: sqlite3.Connection, table: str, pk: int, columns: Sequence
     computed = _computed_columns(conn, table)
     columns = [(name, value) for name, value in columns if name not in computed]
     names = [quoted(name) for name, _ in columns]
-    marks = ["cast(? as text)" if isinstance(v, str) else "?" for _, v in columns]
-    values = [sql_text(v) if isinstance(v, str) else v for _, v in columns]
+    marks = [_mark(value) for _, value in columns]
+    values = [_bound(value) for _, value in columns]
     if "id" not in dict(columns) and _has_rowids(conn, table):
         names, marks, values = ["rowid", *names], ["?", *marks], [pk, *values]
     conn.execute(

@@ -22,6 +22,7 @@ from ..removal import (
     NAMED,
     Reference,
     doomed_rows,
+    find_let_go,
     is_used,
     kept_images,
     references,
@@ -210,14 +211,17 @@ class Undo:
 
     def _set_reference(self, entry: Entry) -> None:
         """Point a row that stayed at its book or file again, or no longer."""
-        value, left = (image_of(cell).get(entry.field) for cell in (entry.old, entry.new))
-        if not self._holds(entry.table, entry.pk, entry.field, left):
+        old, new = image_of(entry.old), image_of(entry.new)
+        kept = {**new, **old, entry.field: new.get(entry.field)}
+        pk = find_let_go(self.conn, entry.table, entry.pk, tuple(kept.items()))
+        if pk is None:
             return  # somebody gave it another place since
         self.conn.execute(
-            f"update {quoted(entry.table)} set {quoted(entry.field)} = ? where rowid = ?", (value, entry.pk)
+            f"update {quoted(entry.table)} set {quoted(entry.field)} = ? where rowid = ?",
+            (old.get(entry.field), pk),
         )
         self.entries.append(
-            Entry(entry.table, entry.pk, entry.field, entry.new, None, entry.old, None, entry.reason)
+            Entry(entry.table, pk, entry.field, entry.new, None, entry.old, None, entry.reason)
         )
 
     def _revert_mark(self, entry: Entry) -> None:

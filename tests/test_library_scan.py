@@ -1057,6 +1057,17 @@ def test_a_shisho_library_whose_folder_is_not_here_is_not_imported_again(library
     assert library.dump() == before
 
 
+def test_a_library_whose_disk_is_away_takes_another_folder(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    library.root.rename(library.folder / "unplugged")
+    other = library.folder / "other"
+    (other / "Emma").mkdir(parents=True)
+    (other / "Emma" / "emma.epub").write_bytes(epub("Emma"))
+    assert scan_folder(library, other).imported == 1
+    assert {book["title"] for book in library.rows("books")} == {"Dune", "Emma"}
+
+
 def test_a_library_whose_folder_was_renamed_is_not_imported_again(library: Library) -> None:
     put(library, "Dune/dune.epub", epub("Dune"))
     scan(library)

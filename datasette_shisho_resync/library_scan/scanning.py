@@ -25,6 +25,7 @@ from ..store.library import (
     count_with_books,
     holds,
     is_own_library,
+    known_files,
     load_libraries,
     make_library,
     remove_path,
@@ -114,15 +115,26 @@ class Scan:
             self.service.transaction(lambda: self._add_paths(fresh, covered))
 
     def _require_a_folder(self, asked: str) -> None:
-        """Raises BadRequest for a library of which no folder is here: a scan would import it again."""
+        """Raises BadRequest where no folder of the library is here, and this one seems to be one of them: a
+        scan would import it again. Shisho's may lie elsewhere in its container."""
         paths = self.library.paths
         if not paths or any(os.path.isdir(self._here(path)) for path in paths):
             return
-        mapped = shlex.quote(f"{shown(paths[0])}={shown(asked)}")
+        alike = [path for path in paths if self._has_files_of(path, asked)]
+        if not alike and is_own_library(self.conn):
+            return
+        known = (alike or paths)[0]
+        mapped = shlex.quote(f"{shown(known)}={shown(asked)}")
         raise BadRequest(
-            f"The library {self.library.name!r} has the folder {shown(paths[0])}, which does not exist here. "
+            f"The library {self.library.name!r} has the folder {shown(known)}, which does not exist here. "
             f"If that is {shown(asked)}, say so with path_map (--path-map {mapped})."
         )
+
+    def _has_files_of(self, known: str, asked: str) -> bool:
+        """Tell whether any file of a folder lies at its place in another one."""
+        here, start = self._here(asked), len(known.rstrip("/"))
+        rows = known_files(self.conn, self.library.id, known)
+        return any(os.path.lexists(here + row.path[start:]) for row in rows)
 
     def _covers(self, new: str, old: str) -> bool:
         return holds(os.path.realpath(self._here(new)), os.path.realpath(self._here(old)))

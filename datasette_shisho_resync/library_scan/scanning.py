@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from ..errors import BadRequest, MassRemoval, ResyncError, UnknownRow, UnreadableFile
-from ..files import respelled, shown
+from ..errors import MassRemoval, ResyncError, UnknownRow, UnreadableFile
+from ..files import shown
 from ..model import Mode, Target
 from ..resync import Ask, By, Service
 from ..settings import Settings
@@ -19,22 +17,16 @@ from ..store.apply import keep_stat
 from ..store.library import (
     KnownFile,
     LibraryRow,
-    add_path,
-    choose_library,
     count_files,
     count_with_books,
-    holds,
     is_own_library,
-    known_files,
-    load_libraries,
-    make_library,
-    remove_path,
 )
 from ..store.pending import touch_sidecars
 from ..store.schema import exact_text, rare_checkpoints
 from ..workers import WorkerPool
 from .alone import only_job
 from .batch import BatchWriter
+from .choosing import Chooser
 from .exchanges import Move, books_at_known_places
 from .garbage import rare_collections
 from .importing import Importer
@@ -98,64 +90,10 @@ class Scan:
     # --- before reading -----------------------------------------------------------------------
 
     def _choose_library(self) -> None:
-        libraries = load_libraries(self.conn)
-        known = [self._here(path) for library in libraries for path in library.paths]
-        self.options = replace(self.options, paths=tuple(respelled(p, known) for p in self.options.paths))
-        stored = [self.settings.path_map.stored(p) for p in self.options.paths]
-        self.library = choose_library(libraries, self.options.library, stored)
-        fresh = [p for p in stored if not any(holds(root, p) for root in self.library.paths)]
+        self.library, paths = Chooser(self.service).choose(self.options.paths, self.options.library)
+        self.options = replace(self.options, paths=paths)
         own = Grouping.AUTO if is_own_library(self.conn) else Grouping.FOLDER
         self.grouping = self.options.grouping or own
-        covered = [
-            (lib, old) for new in fresh for lib in libraries for old in lib.paths if self._covers(new, old)
-        ]
-        if fresh:
-            self._require_a_folder(stored[0])
-        if fresh or not self.library.id:
-            self.service.transaction(lambda: self._add_paths(fresh, covered))
-
-    def _require_a_folder(self, asked: str) -> None:
-        """Raises BadRequest where no folder of the library is here, and this one seems to be one of them: a
-        scan would import it again. Shisho's may lie elsewhere in its container."""
-        paths = self.library.paths
-        if not paths or any(os.path.isdir(self._here(path)) for path in paths):
-            return
-        alike = [path for path in paths if self._has_files_of(path, asked)]
-        if not alike and is_own_library(self.conn):
-            return
-        known = (alike or paths)[0]
-        mapped = shlex.quote(f"{shown(known)}={shown(asked)}")
-        raise BadRequest(
-            f"The library {self.library.name!r} has the folder {shown(known)}, which does not exist here. "
-            f"If that is {shown(asked)}, say so with path_map (--path-map {mapped})."
-        )
-
-    def _has_files_of(self, known: str, asked: str) -> bool:
-        """Tell whether any file of a folder lies at its place in another one."""
-        here, start = self._here(asked), len(known.rstrip("/"))
-        rows = known_files(self.conn, self.library.id, known)
-        return any(os.path.lexists(here + row.path[start:]) for row in rows)
-
-    def _covers(self, new: str, old: str) -> bool:
-        return holds(os.path.realpath(self._here(new)), os.path.realpath(self._here(old)))
-
-    def _here(self, stored: str) -> str:
-        return self.settings.path_map.here(stored).rstrip("/")
-
-    def _add_paths(self, fresh: Sequence[str], covered: Sequence[tuple[LibraryRow, str]]) -> None:
-        """Add folders to the library; in one of our own they take the place of those that lie in them."""
-        for library, path in covered:
-            if library.id != self.library.id or not is_own_library(self.conn):
-                name = shown(path)
-                raise BadRequest(
-                    f"The library {library.name!r} has the folder {name}, which lies in this one."
-                )
-            remove_path(self.conn, library.id, path)
-        library_id = self.library.id or make_library(self.conn, self.service.schema, self.library.name)
-        for path in dict.fromkeys(fresh):
-            if not any(holds(other, path) for other in fresh if other != path):
-                add_path(self.conn, library_id, path)
-        self.library = next(lib for lib in load_libraries(self.conn) if lib.id == library_id)
 
     def _survey(self) -> Survey:
         path_map = self.settings.path_map

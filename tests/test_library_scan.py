@@ -1057,6 +1057,15 @@ def test_a_shisho_library_whose_folder_is_not_here_is_not_imported_again(library
     assert library.dump() == before
 
 
+def test_a_broken_file_is_named_as_the_database_would_have_it(library: Library) -> None:
+    put(library, "broken.epub", b"no archive")
+    library.conn.execute("update library_paths set filepath = '/books'")
+    library.configure(path_map=PathMap({"/books": str(library.root)}))
+    [file] = scan(library).files
+    assert file.path == "/books/broken.epub"
+    assert str(file.error).startswith("/books/broken.epub: ")
+
+
 def test_a_library_whose_disk_is_away_takes_another_folder(library: Library) -> None:
     put(library, "Dune/dune.epub", epub("Dune"))
     scan(library)

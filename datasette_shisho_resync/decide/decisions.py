@@ -127,7 +127,7 @@ def _candidates(
     found = []
     for layer in layers:
         value = layer.values.get(name)
-        if not is_empty(value):
+        if value is not None and not is_empty(value):  # most say nothing of most fields
             value = prepared(field, value, stored, identities, keep_numbers=keep_numbers)
             found.append(Candidate(value, layer.source, layer.path, layer.echo))
     return tuple(found)

@@ -127,8 +127,8 @@ class BatchWriter:
         """Return what could be read, and note the rest."""
         files = []
         for found in unit.files:
-            reading = readings[found.path]
             path = self.service.settings.path_map.stored(found.path)
+            reading = in_stored_form(readings[found.path], path, self.service.settings)
             if reading.status is not FileStatus.OK:
                 self.tally.note(ScannedFile(path, "error", error=reading.error))
                 continue
@@ -137,7 +137,7 @@ class BatchWriter:
                 self.tally.counts["unchanged"] += 1  # another scan was faster
                 continue
             self.tally.warnings.extend(reading.warnings)
-            files.append(NewFile(found, path, in_stored_form(reading, path, self.service.settings)))
+            files.append(NewFile(found, path, reading))
         return files
 
     def _update(self, unit: Update, readings: Readings) -> None:

@@ -12,7 +12,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from ..candidates import is_of_program
 from ..errors import ResyncError
@@ -24,6 +23,7 @@ from ..model import (
     SidecarReading,
     Snapshot,
 )
+from ..model.portable import portable
 from ..settings import Settings
 from ..sources import EXISTING_COVER
 from ..store.pending import COVER, SIDECAR, add_pending, add_seen, note_sidecars
@@ -32,30 +32,27 @@ from ..writing import FolderWriting
 from .gathering import readable_roots
 
 
-@dataclass(frozen=True)
+@portable
+@dataclass(frozen=True, slots=True)
 class Companion:
-    """A file to write: `path` in stored form; `old` is what it holds now, None when it is not there;
-    `known_sha256` that of `data` where somebody knows it already. `made_ns` becomes the file's time: before
-    the time at which a sidecar is noted as seen, so that a later one tells of somebody's edit."""
+    """A file to write: `path` in stored form; `old` is what it holds now, None when it is not there; `sha256`
+    that of `data`. `made_ns` becomes the file's time: before the time at which a sidecar is noted as seen, so
+    that a later one tells of somebody's edit."""
 
     path: str
     kind: str
     data: bytes
     old: bytes | None
-    known_sha256: str | None = None
+    sha256: str
     made_ns: int = field(default_factory=time.time_ns, compare=False)
 
-    @cached_property
-    def sha256(self) -> str:
-        return self.known_sha256 or sha256_of(self.data)
-
-    @cached_property
+    @property
     def old_sha256(self) -> str | None:
         return None if self.old is None else sha256_of(self.old)
 
     def without_image(self) -> Companion:
         """Return a cover without its bytes, which the history keeps: `with_image` gets them back."""
-        return replace(self, data=b"", old=None, known_sha256=self.sha256) if self.kind == COVER else self
+        return replace(self, data=b"", old=None) if self.kind == COVER else self
 
     def with_image(self, load: Callable[[str], bytes | None]) -> Companion:
         return self if self.data else replace(self, data=load(self.sha256) or b"")

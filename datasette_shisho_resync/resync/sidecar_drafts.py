@@ -27,7 +27,7 @@ from ..store.pending import SIDECAR
 from ..store.schema import LibrarySchema
 from ..store.sidecars import load_book_sidecar, load_file_sidecar
 from ..values import is_empty
-from .companions import Companion, present_bytes
+from .companions import Companion, present_bytes, sha256_of
 
 
 @portable
@@ -158,7 +158,7 @@ def sidecars_to_write(drafts: Iterable[SidecarDraft]) -> list[Companion]:
             if _content(data) == _content(old):
                 continue
         if data != old:
-            written.append(Companion(draft.path, SIDECAR, data, old))
+            written.append(Companion(draft.path, SIDECAR, data, old, sha256_of(data)))
     return written
 
 

@@ -187,5 +187,7 @@ def _restored_files(
         if data is None or present is None or sha256_of(present) != new["sha256"]:
             warnings.append(f"{json.dumps(old['path'])} was changed since and stays as it is")
             continue
-        restored.append(Companion(old["path"], entry.field.removesuffix("_file"), data, present))
+        restored.append(
+            Companion(old["path"], entry.field.removesuffix("_file"), data, present, old["sha256"])
+        )
     return restored, warnings

@@ -16,7 +16,7 @@ from datasette.database import QueryInterrupted
 from datasette.utils import add_cors_headers, tilde_decode
 from datasette.utils.asgi import Base400
 
-from ..errors import DatabaseBusy, JobRunning, ResyncError, RootUnavailable
+from ..errors import Conflict, DatabaseBusy, JobRunning, ResyncError, RootUnavailable
 from ..json_output import error_to_json, sendable
 from ..store.schema import translate
 from .addresses import job_url
@@ -115,11 +115,22 @@ async def _answer(datasette: Datasette, request: Request, handlers: Mapping[str,
     except ResyncError as error:
         return await error_response(call, error)
     except (sqlite3.Error, QueryInterrupted) as error:  # from a question that Datasette asked itself
-        cause = error.e if isinstance(error, QueryInterrupted) else error
-        return await error_response(call, translate(cause, tilde_decode(request.url_vars["database"])))
+        return await error_response(call, _of_database(datasette, request, error))
     except Exception:  # the shell's one catch-all
         _log.exception("%s %s failed", request.method, request.path)
         return await error_response(call, _UnforeseenError(_UNFORESEEN))
+
+
+def _of_database(
+    datasette: Datasette, request: Request, error: sqlite3.Error | QueryInterrupted
+) -> ResyncError:
+    name = tilde_decode(request.url_vars["database"])
+    if (db := datasette.databases.get(name)) is not None:
+        try:
+            WebLibrary(datasette, db, state_of(datasette)).require_same_file()
+        except Conflict as conflict:
+            return conflict
+    return translate(error.e if isinstance(error, QueryInterrupted) else error, name)
 
 
 async def _body(request: Request) -> bytes:

@@ -155,9 +155,11 @@ class Tracking:
                 due.setdefault(consequence, []).append(pk)
             for consequence in watch.changed if before and after and _differ(before, after) else ():
                 derived.setdefault(consequence, []).append(pk)
-        if due:
+        if len(due) > 1 or any(consequence.is_mark for consequence in due):
             _carry_out(conn, due)
-        _derive(conn, derived)
+        else:
+            _one_by_one(conn, due, _NOT_MARKED)
+        _one_by_one(conn, derived, _NOT_SORTED)
         if self._search:
             self._search.settle(conn)
 
@@ -176,13 +178,13 @@ def _carry_out(conn: sqlite3.Connection, due: _Due) -> None:
     conn.execute("release resync_manual")
 
 
-def _derive(conn: sqlite3.Connection, due: _Due) -> None:
+def _one_by_one(conn: sqlite3.Connection, due: _Due, warning: str) -> None:
     """Run the statements, each of which may be refused alone: a savepoint would cost as much as one."""
     for consequence, pks in due.items():
         try:
             conn.execute(consequence.sql, (json.dumps(pks),))
         except sqlite3.Error:
-            _log.warning(_NOT_SORTED, exc_info=True)
+            _log.warning(warning, exc_info=True)
 
 
 def _schema_versions(conn: sqlite3.Connection) -> tuple[int, int]:

@@ -121,7 +121,7 @@ class BatchWriter:
 
     @property
     def _books(self) -> BookFinder:
-        return BookFinder(self.importer, self.service.settings.path_map)
+        return BookFinder(self.importer.known, self.service.settings.path_map)
 
     def _new_files(self, unit: ImportUnit, readings: Readings) -> list[NewFile]:
         """Return what could be read, and note the rest."""
@@ -133,7 +133,7 @@ class BatchWriter:
                 self.tally.note(ScannedFile(path, "error", error=reading.error))
                 continue
             self._begin()
-            if not self.importer.is_news(path):
+            if not self.importer.known.is_news(path):
                 self.tally.counts["unchanged"] += 1  # another scan was faster
                 continue
             self.tally.warnings.extend(reading.warnings)
@@ -164,7 +164,7 @@ class BatchWriter:
     def _resync(self, unit: Update, gathered: Gathered) -> set[int]:
         """Returns the files that count as updated."""
         self._begin()
-        self.importer.flush()
+        self.importer.known.flush()
         ask = Ask(Target("books", unit.book_id), self.mode)
         service = self.service
         applied = apply_run(self.conn, service.schema, ask, gathered, service.settings, self.job.by)
@@ -179,7 +179,7 @@ class BatchWriter:
         if self.conn.in_transaction:
             return
         self.conn.execute("begin immediate")
-        self.importer.begin()
+        self.importer.known.begin()
         self._forgotten = list(self.service.written)
         self.service.forget_written()
         self._has_new_job = self.job.start()

@@ -13,7 +13,7 @@ from ..model import BookRow, ParsedFile, folded
 from ..sources import is_embedded
 from ..store.library import Neighbour
 from .grouping import album_parts, organized_path, part_keys, sort_stem, telling_title
-from .importing import Importer
+from .known import KnownLibrary
 from .new_book import NewBook, NewFile
 from .survey import ImportUnit, as_supplement
 from .walk import FoundFile
@@ -21,9 +21,9 @@ from .walk import FoundFile
 
 @dataclass(frozen=True, slots=True)
 class BookFinder:
-    """Finds the books of a unit; `importer` knows what is in the library already."""
+    """Finds the books of a unit."""
 
-    importer: Importer
+    known: KnownLibrary
     path_map: PathMap
 
     def books(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[NewBook]:
@@ -45,26 +45,26 @@ class BookFinder:
         """A folder that is one book; where nothing of it is known or read, its supplements wait."""
         path = self.path_map.stored(unit.folder.path)
         supplements = [as_supplement(s, self.path_map) for s in unit.supplements]
-        unknown = tuple(s for s in supplements if not self.importer.has_file(s.path))
-        if files or (unknown and self.importer.book_at(path) is not None):
+        unknown = tuple(s for s in supplements if not self.known.has_file(s.path))
+        if files or (unknown and self.known.book_at(path) is not None):
             yield NewBook(path, _in_order(files), unknown, root_level=False)
 
     def _book_paths(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[tuple[NewFile, str]]:
         """Return each file's book path in a folder that does not stand for one book."""
-        library_id = self.importer.library.id
+        library_id = self.known.library.id
         folder = self.path_map.stored(unit.folder.path)
         place = BookRow(0, library_id, folder)
         # In the library folder itself, Shisho's rule finds the book by its path alone.
-        known = () if unit.folder.is_root else self.importer.neighbours(folder)
+        neighbours = () if unit.folder.is_root else self.known.neighbours(folder)
         sound = {
             f.found.name: f.reading.parsed
             for f in files
             if f.found.file_type == "m4b" and f.reading.parsed is not None
         }
-        titles = _part_titles(known, sound)
-        parts, tracks = part_keys(titles), album_parts(sound, _wholes(known))
-        joined = {_key(n.title, n.author): n.book_path for n in reversed(known)}
-        joined |= {_key(parts[n.file_name], None): n.book_path for n in known if n.file_name in parts}
+        titles = _part_titles(neighbours, sound)
+        parts, tracks = part_keys(titles), album_parts(sound, _wholes(neighbours))
+        joined = {_key(n.title, n.author): n.book_path for n in reversed(neighbours)}
+        joined |= {_key(parts[n.file_name], None): n.book_path for n in neighbours if n.file_name in parts}
         for file in files:
             row = file.row(library_id)
             title, author, series = identity_of(file.reading, row, place, root_level=True)
@@ -79,7 +79,7 @@ class BookFinder:
     def _is_named_after(self, file: FoundFile, mains: Sequence[NewFile]) -> bool:
         stems = [os.path.splitext(f.found.name)[0] for f in mains]
         path = self.path_map.stored(file.path)
-        return any(file.name.startswith(stem) for stem in stems) and not self.importer.has_file(path)
+        return any(file.name.startswith(stem) for stem in stems) and not self.known.has_file(path)
 
 
 def _part_titles(known: Sequence[Neighbour], sound: Mapping[str, ParsedFile]) -> Mapping[str, str | None]:

@@ -5,7 +5,6 @@ Works inside the caller's transaction, and inserts what can wait at its end.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,11 +17,9 @@ from ..files import cover_name, shown
 from ..model import (
     EMPTY,
     BookRow,
-    Brief,
     CoverImage,
     FileRow,
     Identities,
-    Identity,
     Layer,
     Mode,
     Stored,
@@ -38,27 +35,17 @@ from ..sources import EXISTING_COVER, FILEPATH
 from ..store.apply import Writing, apply_changes, insert_list, scalar_columns
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, add_header
-from ..store.library import (
-    LibraryRow,
-    Neighbour,
-    data_version,
-    file_ids,
-    find_book,
-    has_path,
-    neighbours,
-    path_of_book,
-)
+from ..store.library import LibraryRow, file_ids
 from ..store.schema import LibrarySchema
-from ..store.snapshot import add_names, brief_of_book, load_snapshot
+from ..store.snapshot import add_names, load_snapshot
 from ..store.times import now, to_stored
-from ..store.waiting import WaitingRows
 from .job import Job
+from .known import KnownLibrary
 from .made_book import MadeBook, MadeFile, covers_of, drafts_of
 from .new_book import NewBook, NewFile, Supplement
 from .unfinished import Unfinished
 
 _MOST_WAITING_ROWS = 50_000
-_MOST_KNOWN_NAMES = 50_000
 
 
 @portable
@@ -76,81 +63,36 @@ class Imported:
 class Importer:
     """Imports books into one library; lives for one scan."""
 
-    conn: sqlite3.Connection
+    known: KnownLibrary
     schema: LibrarySchema
-    library: LibraryRow
     settings: Settings
     job: Job
-    surveyed: int  # the version of the data that the survey saw
-    had_books: bool  # whether any book was there then
     created: list[Entry] = field(default_factory=list)
-    _rows: WaitingRows = field(init=False)
-    _books: dict[str, int] = field(default_factory=dict)  # those whose rows wait, by path
-    _made: set[int] = field(default_factory=set)  # hashes of the paths of all books that were made
-    _files: set[str] = field(default_factory=set)
-    _known: dict[tuple[str, str], Identity] = field(default_factory=dict)
-    _version: int = -1  # of the data
-    _unfinished: Unfinished = field(default_factory=lambda: Unfinished())
+    _unfinished: Unfinished = field(default_factory=Unfinished)
 
-    def __post_init__(self) -> None:
-        self._rows = WaitingRows(self.conn)
+    @property
+    def conn(self) -> sqlite3.Connection:
+        return self.known.conn
 
-    def begin(self) -> None:
-        """Start a transaction's work: what is known of named rows is good as long as nobody else wrote."""
-        version = data_version(self.conn)
-        if version != self._version or len(self._known) > _MOST_KNOWN_NAMES:
-            self._known.clear()
-        self._version = version
+    @property
+    def library(self) -> LibraryRow:
+        return self.known.library
+
+    @property
+    def _identities(self) -> Identities:
+        return Identities(self.known.names)
 
     def finish(self) -> None:
         """Insert what waits, then the search rows, the last thing before a commit: a savepoint after a
         full-text write would flush its whole index."""
-        self._insert_waiting()
+        self.known.insert_waiting()
         waiting, self._unfinished = self._unfinished, Unfinished()
         waiting.finish(self.conn, self.schema)
 
-    def flush(self) -> None:
-        """Insert what waits, so that others see it; what was known of named rows is not trusted any more."""
-        self._known.clear()
-        self._insert_waiting()
-
-    def _insert_waiting(self) -> None:
-        self._rows.flush()
-        self._books.clear()
-        self._files.clear()
-
     def forget(self) -> None:
         """Know nothing of what was rolled back."""
-        self._rows.forget()
-        self._books.clear()
-        self._files.clear()
-        self._known.clear()
+        self.known.forget()
         self._unfinished = Unfinished()
-
-    def book_at(self, path: str) -> int | None:
-        waiting = self._books.get(path)
-        if waiting or not self._may_have_book(path):
-            return waiting
-        return find_book(self.conn, self.library.id, path)
-
-    def _may_have_book(self, path: str) -> bool:
-        """Tell whether to look for a book: of a library that was empty it is known what it has by now."""
-        return self.had_books or self._version != self.surveyed or hash(path) in self._made
-
-    def neighbours(self, folder: str) -> tuple[Neighbour, ...]:
-        """Return the known main files of a folder (stored form)."""
-        if any(os.path.dirname(path) == folder for path in self._files):
-            self._insert_waiting()
-        return neighbours(self.conn, self.library.id, folder)
-
-    def has_file(self, path: str) -> bool:
-        return path in self._files or has_path(self.conn, "files", self.library.id, path)
-
-    def is_news(self, path: str) -> bool:
-        """Tell whether a file that the survey did not know has no row yet, in a transaction."""
-        if self._version == self.surveyed:
-            return True
-        return not has_path(self.conn, "files", self.library.id, path)
 
     def import_book(self, book: NewBook) -> Imported:
         """Write a book, or add its files to the book that its path already has."""
@@ -161,29 +103,29 @@ class Importer:
         book_layers = [layer for f in book.files for layer in layers[f.path]]
         sidecar = next((f.reading.book_sidecar for f in book.files if f.reading.book_sidecar), None)
         book_layers.extend(book_sidecar_layer(sidecar, frozenset()))
-        add_names(self.conn, self.schema, self.library.id, self._known, names_in(book_layers))
+        add_names(self.conn, self.schema, self.library.id, self.known.names, names_in(book_layers))
         entities = EntityRows(
             self.conn,
             self.schema,
             self.library.id,
             timestamp,
-            self._known,
+            self.known.names,
             is_complete=True,
             index_later=True,
         )
-        writing = Writing(self.conn, self.schema, entities, timestamp, {}, self._rows)
+        writing = Writing(self.conn, self.schema, entities, timestamp, {}, self.known.rows)
         made = self._make_book(writing, book, book_layers)
         files = [self._make_file(writing, f, made.id, layers[f.path]) for f in book.files]
         supplements = {s.path: self._make_supplement(writing, s, made.id) for s in book.supplements}
         self._unfinished.entities.extend((e.table, e.pk) for e in entities.created)
         self._note_unfinished(made)
         companions = self._companions(book, made, files)
-        run_id = add_header(self._rows, self._header(made.id, timestamp), changed=len(files), removed=0)
+        run_id = add_header(self.known.rows, self._header(made.id, timestamp), changed=len(files), removed=0)
         entries = (*self.created, *entities.created, *entities.improved, *made.entries)
         self._unfinished.history.extend([(run_id, entry) for entry in entries])
-        pending = note_companions(self._rows, run_id, companions)
-        if self._rows.count > _MOST_WAITING_ROWS:
-            self._insert_waiting()
+        pending = note_companions(self.known.rows, run_id, companions)
+        if self.known.rows.count > _MOST_WAITING_ROWS:
+            self.known.insert_waiting()
         return Imported(made.id, {f.file.path: f.id for f in files} | supplements, companions, tuple(pending))
 
     def _header(self, book_id: int, timestamp: str) -> RunHeader:
@@ -195,10 +137,9 @@ class Importer:
     def _files_with(self, book: NewBook) -> list[FileRow]:
         """Return the files of a book with those that the library has of it already."""
         files = [file.row(self.library.id) for file in book.files]
-        book_id = self.book_at(book.path) if any(f.file_type == "m4b" for f in files) else None
+        book_id = self.known.book_at(book.path) if any(f.file_type == "m4b" for f in files) else None
         if book_id is not None:
-            self._insert_waiting()
-            files.extend(self._brief(book_id).files)
+            files.extend(self.known.brief(book_id).files)
         return files
 
     def _layers(self, file: NewFile, book: NewBook, together: Sequence[FileRow]) -> tuple[Layer, ...]:
@@ -226,12 +167,11 @@ class Importer:
         return {f.name: EMPTY for f in self.schema.fields if f.level is level and f.name in offered}
 
     def _make_book(self, writing: Writing, book: NewBook, layers: Sequence[Layer]) -> MadeBook:
-        book_id = self.book_at(book.path)
+        book_id = self.known.book_at(book.path)
         if book_id is not None:
-            self._insert_waiting()
             return self._updated_book(writing, book_id, layers)
         record = Record("books", 0, self._empty(Level.BOOK, layers), tuple(layers))
-        decisions = decide_record(record, Mode.SCAN, Identities(self._known))
+        decisions = decide_record(record, Mode.SCAN, self._identities)
         columns = {
             "created_at": writing.timestamp,
             "updated_at": writing.timestamp,
@@ -240,20 +180,18 @@ class Importer:
             "author_source": FILEPATH,
             **_decided_columns(writing, decisions),
         }
-        book_id = self._rows.insert("books", columns)
-        self._books[book.path] = book_id
-        self._made.add(hash(book.path))
+        book_id = self.known.add_book(columns)
         _insert_lists(writing, decisions, book_id)
         self._note_created("books", book_id)
         return MadeBook(book_id, True, {d.field.name: d.value for d in decisions})
 
     def _updated_book(self, writing: Writing, book_id: int, layers: Sequence[Layer]) -> MadeBook:
         """Let new files speak about a book that is there, as a scan would."""
-        brief = self._brief(book_id)
+        brief = self.known.brief(book_id)
         snapshot = load_snapshot(self.conn, self.schema, brief, (), ())
-        self._known.update(snapshot.identities.rows)
+        self.known.names.update(snapshot.identities.rows)
         record = Record("books", book_id, snapshot.book, tuple(layers))
-        decisions = decide_record(record, Mode.SCAN, Identities(self._known))
+        decisions = decide_record(record, Mode.SCAN, self._identities)
         entries = apply_changes(writing, snapshot, [as_change(d) for d in decisions if d.changes])
         return MadeBook(book_id, False, {d.field.name: d.value for d in decisions}, tuple(entries))
 
@@ -261,7 +199,7 @@ class Importer:
         self, writing: Writing, file: NewFile, book_id: int, layers: tuple[Layer, ...]
     ) -> MadeFile:
         record = Record("files", 0, self._empty(Level.FILE, layers), layers)
-        decisions = decide_record(record, Mode.SCAN, Identities(self._known))
+        decisions = decide_record(record, Mode.SCAN, self._identities)
         cover = self._cover_name(file, decisions)
         stat = file.reading.stat or file.found.stat
         columns = {
@@ -283,8 +221,7 @@ class Importer:
 
     def _insert_file(self, columns: Mapping[str, Any]) -> int:
         present = self.schema.columns["files"]
-        file_id = self._rows.insert("files", {c: v for c, v in columns.items() if c in present})
-        self._files.add(columns["filepath"])
+        file_id = self.known.add_file({c: v for c, v in columns.items() if c in present})
         self._note_created("files", file_id)
         return file_id
 
@@ -315,13 +252,9 @@ class Importer:
     def _note_unfinished(self, made: MadeBook) -> None:
         self._unfinished.books.setdefault(made.id, made.is_new)
         for entry in made.values.get("series") or ():  # type: ignore[union-attr]
-            self._unfinished.series.add(self._known["series", folded(entry.name)].id)  # type: ignore[union-attr]
+            self._unfinished.series.add(self.known.names["series", folded(entry.name)].id)  # type: ignore[union-attr]
         if not made.is_new:
             self._unfinished.files.extend(file_ids(self.conn, made.id))
-
-    def _brief(self, book_id: int) -> Brief:
-        book = BookRow(book_id, self.library.id, path_of_book(self.conn, book_id) or "")
-        return brief_of_book(self.conn, Target("books", book_id), book)
 
     def _companions(self, book: NewBook, made: MadeBook, files: Sequence[MadeFile]) -> tuple[Companion, ...]:
         """Return the covers and sidecars to write, and remember them as they will be."""
@@ -329,7 +262,7 @@ class Importer:
         self._unfinished.seen.extend([(c.path, c.sha256) for c in covers])
         if not self.settings.write_sidecars or not files:
             return covers
-        drafts = drafts_of(book, made, files, self._first_main(made, files), Identities(self._known))
+        drafts = drafts_of(book, made, files, self._first_main(made, files), self._identities)
         written = sidecars_to_write(drafts)
         seen = [(d.path, d.found.sha256) for d in drafts if d.found and d.found.error is None]
         self._unfinished.seen.extend([*seen, *((c.path, c.sha256) for c in written)])
@@ -339,8 +272,7 @@ class Importer:
         """Return the file at which the sidecar of a book without a folder lies."""
         if made.is_new:
             return files[0].file.path
-        self._insert_waiting()
-        return next(f.path for f in self._brief(made.id).files if f.is_main)
+        return next(f.path for f in self.known.brief(made.id).files if f.is_main)
 
 
 def _insert_lists(writing: Writing, decisions: Iterable[Decision], pk: int) -> None:

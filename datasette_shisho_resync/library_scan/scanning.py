@@ -31,6 +31,7 @@ from .exchanges import Move, books_at_known_places
 from .garbage import rare_collections
 from .importing import Importer
 from .job import Job
+from .known import KnownLibrary
 from .left_behind import rewrite_sidecars
 from .loss import files_to_go, is_much, require_confirmed, with_whole_books
 from .matches import Matcher
@@ -183,8 +184,8 @@ class Scan:
         self.total = sum(len(u.files) for u in found.units) + sum(map(len, found.updates.values()))
         schema, mode = self.service.schema, self.options.mode
         reader = UnitReader(self.conn, self.library, self.settings, mode, self.pool, self._note_bookless)
-        seen = found.data_version, found.had_books
-        importer = Importer(self.conn, schema, self.library, self.settings, self.job, *seen)
+        known = KnownLibrary(self.conn, self.library, found.data_version, found.had_books)
+        importer = Importer(known, schema, self.settings, self.job)
         writer = BatchWriter(self.service, reader, importer, self.job, self.tally, mode)
         try:
             for unit, readings in reader.read(found):

@@ -58,21 +58,23 @@ def settings_from(config: Mapping[str, Any] | None) -> Settings:
 
 
 def require_settings_at_top(config: Mapping[str, Any] | None) -> None:
-    """Raises `BadRequest` for settings of one database or table in a whole configuration file: nothing reads
-    them there, so that a library would stay open which they close."""
+    """Raises `BadRequest` for a setting of one database or table in a whole configuration file, unless it
+    repeats the one at the top: nothing reads it there, so that a library would stay open which it closes."""
     top = _own_block(config)
-    for database, key, value in _settings_below(config):
-        if key not in _OF_A_DATABASE and (key, value) not in top.items():
+    for database, key, value in _unread_settings(config):
+        if (key, value) not in top.items():
             raise BadRequest(
                 f"The setting {key} stands in the block of the database {database!r}; it counts for all "
-                "databases, and belongs into the `plugins` at the top."
+                "databases, and belongs in the `plugins` at the top."
             )
 
 
-def _settings_below(config: object) -> Iterator[tuple[str, str, Any]]:
+def _unread_settings(config: object) -> Iterator[tuple[str, str, Any]]:
     for name, database in _entries(config, "databases"):
-        for block in (database, *(table for _, table in _entries(database, "tables"))):
-            yield from ((name, key, value) for key, value in _own_block(block).items())
+        block = _own_block(database)
+        yield from ((name, key, block[key]) for key in block if key not in _OF_A_DATABASE)
+        for _, table in _entries(database, "tables"):
+            yield from ((name, key, value) for key, value in _own_block(table).items())
 
 
 def _own_block(config: object) -> Mapping[str, Any]:

@@ -485,7 +485,7 @@ def test_a_setting_of_one_database_is_refused(library: Library, tmp_path: Path) 
 
     told = call("explain", library.database, "--book", 1, "-c", config)
 
-    assert (told.exit_code, "belongs into the `plugins` at the top" in told.stderr) == (2, True)
+    assert (told.exit_code, "belongs in the `plugins` at the top" in told.stderr) == (2, True)
 
 
 def test_no_sidecars_are_written_when_none_are_wanted(tmp_path: Path) -> None:

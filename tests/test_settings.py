@@ -70,6 +70,12 @@ def test_a_setting_that_nothing_would_read_is_refused(place: Callable[[object], 
         require_settings_at_top({**top, "databases": {"lib": below}})
 
 
+def test_a_table_has_no_settings_of_its_own() -> None:
+    tables = {"books": block_of(track_manual_edits=False)}
+    with pytest.raises(BadRequest, match="track_manual_edits stands in the block of the database 'lib'"):
+        require_settings_at_top({"databases": {"lib": {"tables": tables}}})
+
+
 @pytest.mark.parametrize(
     "config",
     [

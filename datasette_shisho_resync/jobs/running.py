@@ -30,8 +30,7 @@ async def start_job(
     library: WebLibrary, actor: Actor, actor_id: str | None, selection: Selection, wish: JobWish
 ) -> int:
     """Return the id of the job when it runs. Raises Conflict, ReadOnlyDatabase, DatabaseBusy."""
-    library.require_mutable()
-    library.require_same_file()
+    library.require_writable()
     path = library.file
     libraries = await open_libraries(library, actor)
     order = JobOrder(

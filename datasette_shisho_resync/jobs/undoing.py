@@ -49,9 +49,8 @@ async def require_undoable(call: Call, library: WebLibrary, record: JobRecord) -
 
 
 async def undo_job(call: Call, library: WebLibrary, record: JobRecord) -> tuple[Undone, ...]:
-    """Undo every run of a job, or none. Raises as `require_undoable`, and UndoConflict."""
-    library.require_mutable()
-    library.require_same_file()
+    """Undo every run of a job, or none. Raises as `require_undoable`, ReadOnlyDatabase and UndoConflict."""
+    library.require_writable()
     await require_undoable(call, library, record)
     by = By("api" if call.is_json else "web", call.actor_id)
 

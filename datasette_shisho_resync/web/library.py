@@ -64,6 +64,11 @@ class WebLibrary(LibraryReader):
         if not self.db.is_mutable:
             raise ReadOnlyDatabase(f"{self.name}: the database is served as immutable; it can't be changed.")
 
+    def require_writable(self) -> None:
+        """Raises ReadOnlyDatabase, Conflict."""
+        self.require_mutable()
+        self.require_same_file()
+
     async def rehearse(
         self, ask: Ask, by: By, libraries: frozenset[int] | None = None
     ) -> Settled | Early | None:
@@ -87,9 +92,11 @@ class WebLibrary(LibraryReader):
     async def run(
         self, ask: Ask, brief: Brief, by: By, request: Request, early: Early | None = None
     ) -> Outcome:
-        """Do a run; no other run of the row at the same time. Raises what `apply_run` raises."""
-        self.require_mutable()
-        self.require_same_file()
+        """Do a run; no other run of the row at the same time.
+
+        Raises ReadOnlyDatabase, Conflict, and what `apply_run` raises.
+        """
+        self.require_writable()
         await self._recover()
         # A client that goes away must not come between the commit and its files, nor let the next run begin.
         return await asyncio.shield(self._run_in_turn(ask, brief, by, request, early))
@@ -125,9 +132,8 @@ class WebLibrary(LibraryReader):
         return replace(applied.outcome, warnings=(*applied.outcome.warnings, *warnings))
 
     async def undo(self, run_id: int, by: By, request: Request) -> Undone:
-        """Undo a run. Raises UnknownRow, Conflict, UndoConflict."""
-        self.require_mutable()
-        self.require_same_file()
+        """Undo a run. Raises ReadOnlyDatabase, UnknownRow, Conflict, UndoConflict."""
+        self.require_writable()
         await self._recover()
         return await asyncio.shield(self._undo(run_id, by, request))
 

@@ -92,8 +92,9 @@ def prepared(field: Field, value: Any, stored: Any, identities: Identities, *, k
 
 def _prepared_author(author: Author, identities: Identities) -> Author:
     name, role = identities.spelling("persons", author.name), author.role or None
-    is_so = name == author.name and role == author.role
-    return author if is_so else replace(author, name=name, role=role)
+    if (name, role) == (author.name, author.role):
+        return author  # as nearly always: a copy takes longer than this look
+    return replace(author, name=name, role=role)
 
 
 def _unique(items: Iterable[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:

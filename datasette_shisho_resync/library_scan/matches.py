@@ -44,8 +44,8 @@ class Matcher:
         """Match vanished rows with new files that have their bytes, and take both out of the survey.
 
         By fingerprint, else by size, time and type where only one file on either side has them, else by a
-        path that differs only in case or Unicode form. Supplements follow the folder of their book. So do
-        known files that took each other's places.
+        path that differs only in case or Unicode form. Known files that took each other's places are matched
+        by size, time and type too. Supplements follow the folder of their book.
         """
         elsewhere = Elsewhere(self.service, self.library, tuple(found.starts))
         moves = list(self._arrived(found, [*found.vanished, *elsewhere.gone_mains(found)]))

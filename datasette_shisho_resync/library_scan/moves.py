@@ -116,12 +116,12 @@ class Mover:
     def _place_of_book(self, row: KnownFile, path: str, old: str) -> str | None:
         if old == row.path:
             return path
-        mains = main_paths(self.conn, row.book_id)
         _, was, now = moved_folder(row, path)
         if was == now:  # it was only renamed: its folder may hold other books
             return None
         if os.path.dirname(path) in self._shared and holds(was, old):
             return now + old[len(was) :]
+        mains = main_paths(self.conn, row.book_id)
         shared = {os.path.dirname(p) for p in mains}
         if len(shared) > 1 and holds(was, old):  # a book of disc folders
             shared = {now + old[len(was) :]}

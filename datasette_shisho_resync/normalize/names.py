@@ -35,7 +35,7 @@ def split_list(text: str) -> tuple[str, ...]:
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """Split a list of names of persons."""
+    """Split a list of names of persons; a suffix after a comma stays with its name."""
     return tuple(_persons(split_list(text)))
 
 

@@ -52,15 +52,20 @@ def without_copies(moves: Iterable[Move], replaced: Iterable[Move]) -> list[Move
     place = {row.id: file.path for row, file in replaced}
     holder = {path: pk for pk, path in place.items()}
     comer = {file.path: pk for pk, (_, file) in pairs.items()}
+
+    def may_go(pk: int) -> bool:
+        goal = pairs[pk][1].path
+        if goal in holder:
+            return holder[goal] in pairs
+        return pk not in place or place[pk] in comer
+
     waiting = list(pairs)
     while waiting:
         pk = waiting.pop()
-        if pk not in pairs:
+        if pk not in pairs or may_go(pk):
             continue
-        goal = pairs[pk][1].path
-        if holder[goal] in pairs if goal in holder else pk not in place or place[pk] in comer:
-            continue
-        del pairs[pk], comer[goal]
+        goal = pairs.pop(pk)[1].path
+        del comer[goal]
         waiting.extend(
             other for other in (holder.get(goal), comer.get(place.get(pk, ""))) if other is not None
         )

@@ -1,21 +1,16 @@
-"""What each source offers for a book and its files: readings -> layers. Pure.
-
-Knows which layers a mode admits; which of them wins is decided elsewhere.
-"""
+"""The layers of a file and its book: what the file, its path, its sidecars and other plugins say."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from operator import attrgetter
 
-from .fields import BOOK_FIELDS, FIELDS, FILE_FIELDS
-from .files import COVER_MIMES
-from .model import (
+from ..fields import BOOK_FIELDS, FIELDS, FILE_FIELDS
+from ..model import (
     BookRow,
-    CoverImage,
     FileReading,
     FileRow,
     FileStat,
@@ -28,48 +23,24 @@ from .model import (
     Stored,
     Value,
 )
-from .model.portable import portable
-from .normalize.titles import (
+from ..normalize.titles import (
     comic_display_name,
     normalize_comic_title,
     series_from_title,
     title_of_whole,
     without_part_number,
 )
-from .parsers.filename import parse_path
-from .parsers.sidecar import SIDECAR_FIELDS, parse_sidecar
-from .sources import EXISTING_COVER, FILEPATH, MANUAL, SIDECAR, is_embedded
-from .values import is_empty
+from ..parsers.filename import parse_path
+from ..parsers.sidecar import SIDECAR_FIELDS, parse_sidecar
+from ..sources import FILEPATH, SIDECAR
+from ..values import is_empty
+from .circumstances import Circumstances
+from .covers import cover_layers, is_cover, is_replaced_by_hand
 
 _BOOK_NAMES = frozenset(f.name for f in BOOK_FIELDS)
 _FILE_NAMES = frozenset(f.name for f in FILE_FIELDS)
 _METADATA = tuple(f.name for f in FIELDS if f.name not in ("sort_title", "cover"))
 _metadata_of = attrgetter(*_METADATA)
-
-
-@portable
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What decides which layers count, beside the mode.
-
-    `importing`: the record is new, so its path may speak. `unchanged`: size and time are those of
-    the last scan. `cover_mimes`: those of which a cover could be written, since a plan never promises
-    what can't be kept. `is_part`: the book has several audiobook files, of which this is one.
-    """
-
-    mode: Mode
-    importing: bool = False
-    unchanged: bool = False
-    cover_mimes: frozenset[str] = frozenset(COVER_MIMES.values())
-    is_part: bool = False
-
-    @property
-    def path_speaks(self) -> bool:
-        return self.importing or self.mode is Mode.RESET
-
-    @property
-    def sidecars_count(self) -> bool:
-        return self.mode is Mode.SCAN
 
 
 def file_layers(
@@ -99,7 +70,7 @@ def file_layers(
         layers.append(Layer(parsed.source, values, shown_path))
     if circumstances.mode is not Mode.RESET:  # Shisho's reset asks no plugin either
         layers.extend(_enriched_layer(layer, circumstances, shown_path) for layer in reading.enriched)
-    layers.extend(_cover_layers(reading, parsed, stored_cover, circumstances, shown_path))
+    layers.extend(cover_layers(reading, parsed, stored_cover, circumstances, shown_path))
     if circumstances.sidecars_count:
         layers.extend(
             _with_page(layer, reading, stored_cover, circumstances)
@@ -110,14 +81,9 @@ def file_layers(
 
 def _enriched_layer(layer: Layer, circumstances: Circumstances, shown_path: str) -> Layer:
     values = dict(layer.values)
-    if not _is_cover(values.get("cover"), circumstances):
+    if not is_cover(values.get("cover"), circumstances):
         values.pop("cover", None)
     return replace(layer, values=values, path=shown_path)
-
-
-def _is_cover(value: Value, circumstances: Circumstances) -> bool:
-    """Tell whether an image can become a cover: its bytes are there, and a free name for their kind."""
-    return isinstance(value, CoverImage) and bool(value.data) and value.mime in circumstances.cover_mimes
 
 
 def supplement_layers(row: FileRow, *, shown_path: str) -> tuple[Layer, ...]:
@@ -142,7 +108,7 @@ def _with_page(layer: Layer, reading: FileReading, stored: Stored, circumstances
     there = stored.raw.get("page") if isinstance(stored.raw, Mapping) else None
     if circumstances.importing and reading.parsed and reading.parsed.cover:
         there = reading.parsed.cover.page
-    if layer.echo or wanted is None or wanted.page == there or not _is_cover(wanted, circumstances):
+    if layer.echo or wanted is None or wanted.page == there or not is_cover(wanted, circumstances):
         return layer
     return replace(layer, values={**layer.values, "cover": wanted})
 
@@ -271,59 +237,6 @@ def _display_name(parsed: ParsedFile, row: FileRow) -> str | None:
     if not parsed.title and first is None:
         return None  # what is left is the file's own name, which is the path layer's to offer
     return comic_display_name(parsed.title, first, os.path.basename(row.path)) or None
-
-
-def _cover_layers(
-    reading: FileReading,
-    parsed: ParsedFile | None,
-    stored: Stored,
-    circumstances: Circumstances,
-    shown_path: str,
-) -> Iterable[Layer]:
-    """A cover in the file and an image beside it have one rank: which of them speaks depends on the mode.
-
-    Import and scan prefer the image that is there; refresh and reset the one in the file. Scan
-    replaces a cover only if the file changed and the cover came from it.
-    """
-    embedded = parsed.cover if parsed and _is_cover(parsed.cover, circumstances) else None
-    beside = reading.image
-    if circumstances.mode is Mode.SCAN:
-        if stored.value is None and beside is not None:
-            was_renamed = is_embedded(stored.source) and embedded == beside  # together with its file
-            embedded, beside = (embedded, None) if was_renamed else (None, beside)
-        elif stored.value is not None:
-            beside = None
-            if circumstances.unchanged or not is_embedded(stored.source):
-                embedded = None
-    elif embedded is not None or (circumstances.mode is Mode.REFRESH and stored.value is not None):
-        beside = None
-    if embedded is not None and parsed is not None:
-        yield Layer(parsed.source, {"cover": embedded}, shown_path)
-    if beside is not None:
-        yield Layer(EXISTING_COVER, {"cover": beside}, shown_path)
-
-
-def stored_cover(stored: Stored, reading: FileReading, row: FileRow) -> Stored:
-    """Return the cover field with the image it names, as found beside the file; none if it is gone."""
-    is_there = row.cover_name is not None and reading.image_name == row.cover_name
-    cover: CoverImage | None = reading.image if is_there else None
-    return replace(stored, value=cover)
-
-
-def is_replaced_by_hand(stored: Stored, row: FileRow, seen: Collection[tuple[str, str]]) -> bool:
-    """Tell whether somebody put the image there in the place of one that a run wrote.
-
-    Where no run wrote one, as in a library of Shisho's, nobody can tell.
-    """
-    image = stored.value
-    written = {sha256 for path, sha256 in seen if path == row.cover_path}
-    return isinstance(image, CoverImage) and bool(written) and image.sha256 not in written
-
-
-def is_of_program(stored: Stored, row: FileRow, seen: Collection[tuple[str, str]]) -> bool:
-    """Tell whether the image that is there is one that a run, or Shisho, wrote and not a person."""
-    is_chosen = stored.source in (MANUAL, EXISTING_COVER)
-    return not is_chosen and not is_replaced_by_hand(stored, row, seen)
 
 
 def is_unchanged(stat: FileStat | None, size_bytes: int, modified_ns: int | None) -> bool:

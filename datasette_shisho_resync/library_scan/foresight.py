@@ -9,7 +9,7 @@ from collections import Counter
 from ..errors import ResyncError
 from ..resync import Service
 from ..store.library import count_files, selected_files
-from .loss import files_to_go, is_much, require_confirmed, with_whole_books
+from .loss import files_to_go, is_much, require_confirmed
 from .rows import RowsOrder
 
 
@@ -27,13 +27,12 @@ def require_little_loss(service: Service, order: RowsOrder, seconds: float) -> N
     absent = Counter(missing.values())
     if not any(is_much(absent[library], known[library]) for library in absent):
         return
-    going: dict[int, set[int]] = {}
+    going = []
     for pk, library in missing.items():
         if time.monotonic() > deadline:
             return
-        going.setdefault(library, set()).update(_to_go(service, order, pk))
-    counts = {library: len(with_whole_books(service, files)) for library, files in going.items()}
-    require_confirmed(service.conn, counts, order.confirm_removals)
+        going.append((library, _to_go(service, order, pk)))
+    require_confirmed(service, going, order.confirm_removals)
 
 
 def _missing(service: Service, order: RowsOrder, deadline: float) -> dict[int, int]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 from ..errors import MassRemoval, ResyncError
@@ -27,7 +26,7 @@ def files_to_go(gathered: Gathered) -> frozenset[int]:
     return frozenset(gathered.gone)
 
 
-def with_whole_books(service: Service, files: Collection[int]) -> set[int]:
+def _with_whole_books(service: Service, files: Collection[int]) -> set[int]:
     """Return these files, which go one by one, and what goes with the last one of a book."""
     found = set(files)
     for book_id in bare_books(service.conn, files):
@@ -41,17 +40,23 @@ def is_much(count: int, known: int) -> bool:
     return count > max(_FEW, known // _SHARE)
 
 
-def require_confirmed(conn: sqlite3.Connection, counts: Mapping[int, int], confirmed: int | None) -> None:
+def require_confirmed(
+    service: Service, going: Iterable[tuple[int, Collection[int]]], confirmed: int | None
+) -> None:
     """Raise MassRemoval when much would go and nobody said that so many may.
 
-    `counts`: how many records of files would go, by library id.
+    `going`: files whose records would go, each time with the id of their library.
     """
-    known = {library: count_files(conn, library) for library in counts}
+    files: dict[int, set[int]] = {}
+    for library, some in going:
+        files.setdefault(library, set()).update(some)
+    counts = {library: len(_with_whole_books(service, pks)) for library, pks in files.items()}
+    known = {library: count_files(service.conn, library) for library in counts}
     much = [library for library, count in counts.items() if is_much(count, known[library])]
     count = sum(counts[library] for library in much)
     if not much or (confirmed is not None and count <= confirmed):
         return
-    names = ", ".join(repr(row.name) for row in load_libraries(conn) if row.id in much)
+    names = ", ".join(repr(row.name) for row in load_libraries(service.conn) if row.id in much)
     total = sum(known[library] for library in much)
     raise MassRemoval(
         f"{counted(count, 'record')} of the {counted(total, 'file')} that {names} knows would be removed, "

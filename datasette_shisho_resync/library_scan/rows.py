@@ -19,7 +19,7 @@ from ..model import Mode, Outcome, ReadRequest, Target
 from ..resync import Ask, Gathered, Gathering, Service, find_brief
 from ..resync.roots import with_advice
 from .job import Job
-from .loss import files_to_go, require_confirmed, with_whole_books
+from .loss import files_to_go, require_confirmed
 from .reading_ahead import ReadingAhead
 
 T = TypeVar("T")
@@ -190,12 +190,8 @@ class RowsJob:
 
     def _removals(self) -> str | None:
         """Remove what waited, unless it is much and nobody confirmed it."""
-        going: dict[int, set[int]] = {}
-        for library_id, pks in self.doomed.values():
-            going.setdefault(library_id, set()).update(pks)
-        counts = {library_id: len(with_whole_books(self.service, pks)) for library_id, pks in going.items()}
         try:
-            require_confirmed(self.service.conn, counts, self.order.confirm_removals)
+            require_confirmed(self.service, self.doomed.values(), self.order.confirm_removals)
         except MassRemoval as error:
             self.would_remove = error.count
             self.counts["skipped"] += len(self.doomed)

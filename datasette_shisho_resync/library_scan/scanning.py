@@ -33,7 +33,7 @@ from .importing import Importer
 from .job import Job
 from .known import KnownLibrary
 from .left_behind import rewrite_sidecars
-from .loss import files_to_go, is_much, require_confirmed, with_whole_books
+from .loss import files_to_go, is_much, require_confirmed
 from .matches import Matcher
 from .moves import Mover
 from .options import Grouping, Progress, ScannedFile, ScanOptions, ScanReport
@@ -150,14 +150,13 @@ class Scan:
         most = count_with_books(self.conn, [row.id for row in vanished])
         if not is_much(most, count_files(self.conn, self.library.id)):
             return
-        going = {pk for row in vanished for pk in self._files_to_go(row)}
-        count = len(with_whole_books(self.service, going))
+        going = ((self.library.id, self._files_to_go(row)) for row in vanished)
         try:
-            require_confirmed(self.conn, {self.library.id: count}, self.options.confirm_removals)
+            require_confirmed(self.service, going, self.options.confirm_removals)
         except MassRemoval as error:
             if not self.options.dry_run:
                 raise
-            self.tally.warnings.append(f"{error.message} It needs --confirm-removals {count}.")
+            self.tally.warnings.append(f"{error.message} It needs --confirm-removals {error.count}.")
 
     def _files_to_go(self, row: KnownFile) -> frozenset[int]:
         try:

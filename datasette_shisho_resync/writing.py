@@ -6,7 +6,7 @@ Knows no rows; that a file is to be written was decided before.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .files import replace_files
 from .model import Limits
@@ -48,14 +48,23 @@ class FolderWriting(Task[list[str]]):
         ]
 
     def parts(self) -> Iterator[FolderWriting]:
-        """Yield the same in parts of a few folders."""
-        contents: dict[str, Mapping[str, bytes]] = {}
+        """Yield the same in parts of a few files, or of one that is large."""
+        contents: dict[str, dict[str, bytes]] = {}
         size = 0
-        for folder, files in self.contents.items():
-            contents[folder] = files
-            size += sum(map(len, files.values()))
-            if size > _MOST_BYTES:
-                yield FolderWriting(contents, self.roots, self.mtime_ns, self.bounds)
+        for folder, name, data in self._files():
+            if contents and size + len(data) > _MOST_BYTES:
+                yield replace(self, contents=contents)
                 contents, size = {}, 0
+            contents.setdefault(folder, {})[name] = data
+            size += len(data)
         if contents:
-            yield FolderWriting(contents, self.roots, self.mtime_ns, self.bounds)
+            yield replace(self, contents=contents)
+
+    @property
+    def is_light(self) -> bool:
+        """Tell whether it takes less to send the bytes to another process than to write them here: a large
+        file takes as few calls of the system as a small one."""
+        return sum(len(data) for _, _, data in self._files()) <= _MOST_BYTES
+
+    def _files(self) -> Iterator[tuple[str, str, bytes]]:
+        return ((folder, *file) for folder, files in self.contents.items() for file in files.items())

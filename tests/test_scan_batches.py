@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from builders.epub import build_epub, nav_document
-from builders.images import png
+from builders.images import jpeg, png
 from library import BY, Library, epub
 
 from datasette_shisho_resync.hooks import default_extensions
@@ -19,6 +19,7 @@ from datasette_shisho_resync.model import FileReading, Limits, Mode, ReadRequest
 from datasette_shisho_resync.store.schema import open_library
 from datasette_shisho_resync.store.waiting import WaitingRows
 from datasette_shisho_resync.workers import WorkerPool
+from datasette_shisho_resync.workers.process import packed
 from datasette_shisho_resync.workers.task import Task
 
 T = TypeVar("T")
@@ -154,6 +155,33 @@ def test_covers_and_sidecars_are_written_also_when_no_process_can(library: Libra
     assert beside == {"a.epub", "a.epub.cover.png", "a.epub.metadata.json", "a.metadata.json"}
     library.service.close()
     assert scan(library).unchanged == 2
+
+
+@dataclass
+class Weighing(Beside):
+    """Notes how many bytes each task has."""
+
+    weights: list[int] = field(default_factory=list)
+
+    def do(self, task: Task[T]) -> T | None:
+        self.weights.append(len(packed(task)))
+        return self.pool.do(task)
+
+
+def test_no_process_is_given_much_to_write_at_a_time(library: Library) -> None:
+    names, sizes = "abcdefgh", [400_000] * 6 + [1_200_000] * 2
+    (library.root / "shelf").mkdir()
+    for name, size in zip(names, sizes, strict=True):
+        image = jpeg(2, 3) + name.encode() * size
+        (library.root / "shelf" / f"{name}.epub").write_bytes(epub(name, cover=image))
+    library.pool = weighing = Weighing(library.pool, lambda: None)  # type: ignore[assignment]
+    report = scan(library)
+    assert (report.imported, report.warnings) == (8, ())
+    assert 400_000 < max(weighing.weights) < 1_100_000
+    covers = [library.root / "shelf" / f"{name}.epub.cover.jpg" for name in names]
+    assert [path.stat().st_size - size for path, size in zip(covers, sizes, strict=True)] == [
+        len(jpeg(2, 3))
+    ] * 8
 
 
 def test_a_batch_is_one_transaction(library: Library) -> None:

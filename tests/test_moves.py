@@ -427,3 +427,45 @@ def test_a_file_that_may_be_a_copy_of_one_elsewhere_is_another(
     report = scan_part(parts, "Read")
     assert (report.moved, report.removed) == (0, 0)
     assert report.imported > 0
+
+
+@pytest.fixture
+def alone(library: Library) -> Library:
+    """Two folders of one file each, and a file in none."""
+    for name in ("Dune/dune.epub", "Emma/emma.epub", "flat.epub"):
+        put(library, name, epub(Path(name).stem.title()))
+    scan(library)
+    mark_by_hand(library)
+    return library
+
+
+@pytest.mark.parametrize("goal", ["dune.epub", "Emma/dune.epub"])
+def test_a_folder_whose_book_left_is_free_for_another_book(alone: Library, goal: str) -> None:
+    (alone.root / "Dune/dune.epub").rename(alone.root / goal)
+    assert scan(alone).moved == 1
+    assert by_title(alone)["Dune"][0] == goal
+    assert_settled(alone)
+    (alone.root / "Dune/Dune.metadata.json").unlink()
+    put(alone, "Dune/other.epub", epub("Other"))
+    assert scan(alone).imported == 1
+    assert by_title(alone)["Dune"][2] == (goal,)
+    assert by_title(alone)["Other"] == ("Dune", None, ("Dune/other.epub",))
+
+
+def test_books_of_folders_and_of_none_follow_files_that_changed_places(alone: Library) -> None:
+    places = [alone.root / name for name in ("Dune/dune.epub", "Emma/emma.epub", "flat.epub")]
+    aside = alone.root / "aside"
+    places[2].rename(aside)
+    shift(*places)
+    aside.rename(places[0])
+    before, report = alone.content(), scan(alone)
+    assert report.moved == 3
+    assert {title: (place, files) for title, (place, _, files) in by_title(alone).items()} == {
+        "Flat": ("Dune", ("Dune/dune.epub",)),
+        "Dune": ("Emma", ("Emma/emma.epub",)),
+        "Emma": ("flat.epub", ("flat.epub",)),
+    }
+    assert_settled(alone)
+    assert report.job_id is not None
+    alone.service.undo_job(report.job_id, BY)
+    assert alone.content() == before

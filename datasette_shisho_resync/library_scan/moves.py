@@ -93,11 +93,16 @@ class Mover:
         goals: dict[int, tuple[str, str]] = {}
         for book_id, (row, path) in self._crossed.items():
             old, new = self._places_of_book(row, path)
-            if new is not None and new != old and new not in {goal for _, goal in goals.values()}:
+            if new in {goal for _, goal in goals.values()}:
+                new = self._last_resort(row, path, old)
+            if new is not None and new != old:
                 goals[book_id] = old, new
         while stuck := [pk for pk, (_, new) in goals.items() if self._is_held(new, goals)]:
             for pk in stuck:
-                del goals[pk]
+                (row, path), (old, held) = self._crossed[pk], goals.pop(pk)
+                new = self._last_resort(row, path, old)
+                if new is not None and new != held:
+                    goals[pk] = old, new
         for pk, old, new in in_order(goals):
             entry = self._set_path("books", pk, old, new)
             index_book(self.conn, self.schema, pk)
@@ -127,7 +132,18 @@ class Mover:
             shared = {now + old[len(was) :]}
         place = shared.pop()
         is_shared = not shared and all(holds(place, p) for p in mains)
-        return place if is_shared and place not in {p.rstrip("/") for p in self.library.paths} else None
+        if is_shared and place not in {p.rstrip("/") for p in self.library.paths}:
+            return place
+        return self._last_resort(row, path, old)
+
+    def _last_resort(self, row: KnownFile, path: str, old: str) -> str | None:
+        """Return the path of the file itself for a book of which nothing is left in the folder that it stood
+        for: whatever comes into that one is another book.
+
+        Differs from Shisho: it lets a file that moved to a library folder keep its book's old one.
+        """
+        is_left = any(holds(old, p) for p in main_paths(self.conn, row.book_id))
+        return path if holds(old, row.path) and not is_left else None
 
 
 def _shared_folders(goals: Iterable[tuple[KnownFile, str]]) -> Iterator[str]:

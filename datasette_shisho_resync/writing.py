@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from .files import replace_files
+from .files import remove_stale_files, replace_files
 from .model import Limits
 from .model.portable import portable
 from .workers.task import Read, Task
@@ -46,6 +46,12 @@ class FolderWriting(Task[list[str]]):
             for folder, files in self.contents.items()
             for error in replace_files(folder, files, self.roots, mtime_ns=self.mtime_ns).values()
         ]
+
+    def again(self) -> list[str]:
+        """Do the same after a process that may have ended in the middle of it."""
+        for folder in self.contents:
+            remove_stale_files(folder, self.roots)
+        return self.run()
 
     def parts(self) -> Iterator[FolderWriting]:
         """Yield the same in parts of a few files, or of one that is large."""

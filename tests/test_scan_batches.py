@@ -21,6 +21,7 @@ from datasette_shisho_resync.store.waiting import WaitingRows
 from datasette_shisho_resync.workers import WorkerPool
 from datasette_shisho_resync.workers.process import packed
 from datasette_shisho_resync.workers.task import Task
+from datasette_shisho_resync.writing import FolderWriting
 
 T = TypeVar("T")
 
@@ -155,6 +156,24 @@ def test_covers_and_sidecars_are_written_also_when_no_process_can(library: Libra
     assert beside == {"a.epub", "a.epub.cover.png", "a.epub.metadata.json", "a.metadata.json"}
     library.service.close()
     assert scan(library).unchanged == 2
+
+
+class Dying(Beside):
+    """Each process ends in the middle of its task, as one that was killed."""
+
+    def do(self, task: Task[T]) -> T | None:
+        assert isinstance(task, FolderWriting)
+        for folder in task.contents:
+            Path(folder, ".resync-0123456789abcdef.tmp").write_bytes(b"half")
+        return None
+
+
+def test_a_process_that_was_killed_while_it_wrote_leaves_nothing_behind(library: Library) -> None:
+    put(library, "a")
+    library.pool = Dying(library.pool, lambda: None)  # type: ignore[assignment]
+    assert scan(library).warnings == ()
+    beside = {path.name for path in (library.root / "a").iterdir()}
+    assert beside == {"a.epub", "a.epub.metadata.json", "a.metadata.json"}
 
 
 @dataclass

@@ -246,8 +246,8 @@ class BatchWriter:
         if self.service.writes_files:
             writing = writing_of([c for d in done for c in d.companions], roots, settings)
             for part in writing.parts():
-                told = self.reader.pool.do(part) if part.is_light else None
-                failed.extend(part.run() if told is None else told)
+                told = self.reader.pool.do(part) if part.is_light else part.run()
+                failed.extend(part.again() if told is None else told)
         ids = [pk for d in done for pk in settled(d.companions, d.pending, roots, settings, failed)]
         return failed, ids
 

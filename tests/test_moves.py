@@ -192,6 +192,19 @@ def test_sidecars_are_right_again_after_names_were_changed_back(numbered: Librar
     assert_settled(numbered)
 
 
+def test_sidecars_that_stayed_in_a_folder_that_was_renamed_too_speak_for_no_other_file(
+    numbered: Library,
+) -> None:
+    before = {row["id"]: (row["name"], row["book_id"]) for row in numbered.rows("files")}
+    folder = (numbered.root / "A").rename(numbered.root / "C")
+    swap(folder / "b1.epub", folder / "b2.epub")
+    report = scan(numbered)
+    assert (report.moved, report.warnings) == (3, ())
+    assert {row["id"]: (row["name"], row["book_id"]) for row in numbered.rows("files")} == before
+    assert [numbered.sidecar(numbered.file_sidecar(pk))["name"] for pk in (1, 2)] == ["One", "Two's"]
+    assert_settled(numbered)
+
+
 def test_an_edit_of_a_sidecar_beside_files_that_changed_names_is_taken_alone(numbered: Library) -> None:
     swap(numbered.root / "A/b1.epub", numbered.root / "A/b2.epub")
     scan(numbered)

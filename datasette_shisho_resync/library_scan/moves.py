@@ -55,7 +55,9 @@ class Mover:
 
     def _move(self, row: KnownFile, old: str, path: str) -> ScannedFile:
         entries = [self._set_path("files", row.id, old, path), *self._move_book(row, path)]
-        also_seen_at(self.conn, list(_moved_companions(row.path, path)))
+        stayed = os.path.join(os.path.dirname(row.path), os.path.basename(path))
+        for place in dict.fromkeys((row.path, stayed)):
+            also_seen_at(self.conn, list(_moved_companions(place, path)))
         index_book(self.conn, self.schema, row.book_id)
         run_id = self._record(Target("files", row.id), entries)
         if row.role == "main":
@@ -155,8 +157,8 @@ def _shared_folders(goals: Iterable[tuple[KnownFile, str]]) -> Iterator[str]:
 
 
 def _moved_companions(old: str, new: str) -> Iterator[tuple[str, str]]:
-    """Yield where the covers and sidecars of a file were, and where they are if they went along: no news
-    there.
+    """Yield where the covers and sidecars of a file were, or those at its new name in its old folder, and
+    where they are if they went along: no news there.
 
     The book's sidecar stays where it was when other files of the book did.
     """

@@ -27,7 +27,7 @@ from ..workers import WorkerPool
 from .alone import only_job
 from .batch import BatchWriter
 from .choosing import Chooser
-from .exchanges import Move, books_at_known_places
+from .exchanges import Move, books_beside_others
 from .garbage import rare_collections
 from .importing import Importer
 from .job import Job
@@ -136,9 +136,7 @@ class Scan:
             self.service.transaction(lambda: self._retouch(found))
         gone = self._gone(found) if self.options.prune else []
         self._read_and_write(found)
-        self.tally.warnings.extend(
-            rewrite_sidecars(self.service, books_at_known_places(moves, found.replaced))
-        )
+        self.tally.warnings.extend(rewrite_sidecars(self.service, books_beside_others(moves, found.replaced)))
         self.service.written.extend(moved)
         if found.edited:
             self.service.transaction(lambda: touch_sidecars(self.conn, found.edited, found.started_ns))

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from builders.images import jpeg
 from builders.m4b import build_m4b
 from library import BY, Library, epub
 
-from datasette_shisho_resync.library_scan import ScanOptions, ScanReport, scan_library
+from datasette_shisho_resync.library_scan import Progress, ScanOptions, ScanReport, scan_library
 from datasette_shisho_resync.model import Mode
 from datasette_shisho_resync.store.opening import copy_in_memory
+from datasette_shisho_resync.store.schema import open_library
 
 
 def scan(library: Library, **options: object) -> ScanReport:
@@ -482,3 +484,33 @@ def test_books_of_folders_and_of_none_follow_files_that_changed_places(alone: Li
     assert report.job_id is not None
     alone.service.undo_job(report.job_id, BY)
     assert alone.content() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "moved", "books"),
+    [
+        ("delete from files where id = 1", ["C/b2.epub", "C/b3.epub"], 4),
+        ("update files set filepath = '{goal}' where id = 2", ["C/b3.epub"], 3),
+        ("update files set filepath = '{goal}' where id = 1", ["C/b1.epub", "C/b2.epub", "C/b3.epub"], 3),
+    ],
+)
+def test_a_row_that_another_program_changed_while_the_folders_were_looked_at_moves_not(
+    numbered: Library, change: str, moved: list[str], books: int
+) -> None:
+    folder = (numbered.root / "A").rename(numbered.root / "C")
+    goal = folder / "b1.epub"
+
+    def progress(told: Progress) -> None:
+        if told == Progress("Looking", 3):
+            with closing(open_library(numbered.path)) as conn:
+                conn.execute(change.format(goal=goal))
+
+    options = ScanOptions((str(numbered.root),))
+    report = scan_library(
+        numbered.conn, "library.db", options, numbered.settings, numbered.pool, BY, progress
+    )
+    assert sorted(str(Path(f.path).relative_to(numbered.root)) for f in report.files) == moved
+    numbered.service.close()
+    scan(numbered)
+    assert len(numbered.rows("books")) == books
+    assert_settled(numbered)

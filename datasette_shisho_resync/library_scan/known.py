@@ -16,10 +16,10 @@ from ..store.library import (
     LibraryRow,
     Neighbour,
     data_version,
-    find_book,
+    find_at,
     has_path,
     neighbours,
-    path_of_book,
+    path_of,
 )
 from ..store.snapshot import brief_of_book
 from ..store.waiting import WaitingRows
@@ -91,7 +91,7 @@ class KnownLibrary:
         waiting = self._books.get(path)
         if waiting or not self._may_have_book(path):
             return waiting
-        return find_book(self.conn, self.library.id, path)
+        return find_at(self.conn, "books", self.library.id, path)
 
     def _may_have_book(self, path: str) -> bool:
         """Tell whether to look for a book: of a library that was empty it is known what it has by now."""
@@ -115,5 +115,5 @@ class KnownLibrary:
     def brief(self, book_id: int) -> Brief:
         """Return a book with all its files, those that waited included."""
         self.insert_waiting()
-        book = BookRow(book_id, self.library.id, path_of_book(self.conn, book_id) or "")
+        book = BookRow(book_id, self.library.id, path_of(self.conn, "books", book_id) or "")
         return brief_of_book(self.conn, Target("books", book_id), book)

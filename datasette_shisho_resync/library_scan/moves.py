@@ -16,7 +16,7 @@ from ..parsers.sidecar import SIDECAR_SUFFIX, file_sidecar_path
 from ..resync import By
 from ..settings import Settings
 from ..store.history import Entry, RunHeader, record_run
-from ..store.library import KnownFile, LibraryRow, find_book, holds, main_paths, path_of_book, set_path
+from ..store.library import KnownFile, LibraryRow, find_at, holds, main_paths, path_of, set_path
 from ..store.pending import SIDECAR, UNREAD, add_pending, also_seen_at
 from ..store.schema import LibrarySchema
 from ..store.search import index_book
@@ -44,6 +44,9 @@ class Mover:
     def move_all(self, moves: Sequence[Move]) -> Iterator[ScannedFile]:
         """Give the files' rows their new paths, and their books theirs if those follow."""
         goals = {row.id: (row, self.settings.path_map.stored(file.path)) for row, file in moves}
+        while outdated := [pk for pk, (row, path) in goals.items() if self._is_outdated(row, path, goals)]:
+            for pk in outdated:
+                del goals[pk]
         self._shared.update(_shared_folders(goals.values()))
         for pk, old, new in in_order({pk: (row.path, path) for pk, (row, path) in goals.items()}):
             row, path = goals[pk]
@@ -52,6 +55,13 @@ class Mover:
             else:
                 self._record(Target("files", pk), [self._set_path("files", pk, old, new)])
         self._uncross()
+
+    def _is_outdated(self, row: KnownFile, path: str, going: Container[int]) -> bool:
+        """Tell whether somebody else changed the row since the survey, or gave its place away: left for the
+        next scan."""
+        holder = find_at(self.conn, "files", self.library.id, path)
+        is_held = holder is not None and holder not in going
+        return is_held or path_of(self.conn, "files", row.id) not in (row.path, path)
 
     def _move(self, row: KnownFile, old: str, path: str) -> ScannedFile:
         entries = [self._set_path("files", row.id, old, path), *self._move_book(row, path)]
@@ -85,7 +95,7 @@ class Mover:
         old, new = self._places_of_book(row, path)
         if new is None or new == old:
             return
-        if find_book(self.conn, self.library.id, new) is not None:
+        if find_at(self.conn, "books", self.library.id, new) is not None:
             self._crossed[row.book_id] = row, path
             return
         yield self._set_path("books", row.book_id, old, new)
@@ -111,13 +121,13 @@ class Mover:
             self._record(Target("books", pk), [entry])
 
     def _is_held(self, path: str, going: Container[int]) -> bool:
-        holder = find_book(self.conn, self.library.id, path)
+        holder = find_at(self.conn, "books", self.library.id, path)
         return holder is not None and holder not in going
 
     def _places_of_book(self, row: KnownFile, path: str) -> tuple[str, str | None]:
         """Return a book's path, and what it should be: the file's own path, or the folder that all main
         files now share."""
-        old = path_of_book(self.conn, row.book_id)
+        old = path_of(self.conn, "books", row.book_id)
         return ("", None) if old is None else (old, self._place_of_book(row, path, old))
 
     def _place_of_book(self, row: KnownFile, path: str, old: str) -> str | None:

@@ -169,9 +169,10 @@ def selected_files(
         )
 
 
-def find_book(conn: sqlite3.Connection, library_id: int, path: str) -> int | None:
+def find_at(conn: sqlite3.Connection, table: str, library_id: int, path: str) -> int | None:
+    """Return the book or file of the library that has this path."""
     row = conn.execute(
-        "select id from books where filepath = cast(? as text) and library_id = ?",
+        f"select id from {table} where filepath = cast(? as text) and library_id = ?",
         (sql_text(path), library_id),
     ).fetchone()
     return row[0] if row else None
@@ -235,18 +236,14 @@ def bare_books(conn: sqlite3.Connection, files: Collection[int]) -> tuple[int, .
     return tuple(stored_id(row[0], "files", "book_id") for row in rows)
 
 
-def path_of_book(conn: sqlite3.Connection, book_id: int) -> str | None:
-    row = conn.execute("select filepath from books where id = ?", (book_id,)).fetchone()
+def path_of(conn: sqlite3.Connection, table: str, pk: int) -> str | None:
+    row = conn.execute(f"select filepath from {table} where id = ?", (pk,)).fetchone()
     return row[0] if row else None
 
 
 def has_path(conn: sqlite3.Connection, table: str, library_id: int, path: str) -> bool:
     """Tell whether a book or file of the library has this path."""
-    row = conn.execute(
-        f"select 1 from {table} where filepath = cast(? as text) and library_id = ?",
-        (sql_text(path), library_id),
-    ).fetchone()
-    return row is not None
+    return find_at(conn, table, library_id, path) is not None
 
 
 def set_path(conn: sqlite3.Connection, table: str, pk: int, path: str) -> None:

@@ -467,6 +467,17 @@ def test_a_folder_whose_book_left_is_free_for_another_book(alone: Library, goal:
     assert by_title(alone)["Other"] == ("Dune", None, ("Dune/other.epub",))
 
 
+def test_a_supplement_that_went_along_is_no_place_for_a_book(alone: Library) -> None:
+    for name, data in (("third.epub", epub("Third")), ("notes.txt", b"notes")):
+        put(alone, f"Third/{name}", data)
+    scan(alone)
+    for name in ("third.epub", "notes.txt"):
+        (alone.root / "Third" / name).rename(alone.root / "Emma" / name)
+    assert scan(alone).moved == 2
+    assert by_title(alone)["Third"][0] == "Emma/third.epub"
+    assert_settled(alone)
+
+
 def test_books_of_folders_and_of_none_follow_files_that_changed_places(alone: Library) -> None:
     places = [alone.root / name for name in ("Dune/dune.epub", "Emma/emma.epub", "flat.epub")]
     aside = alone.root / "aside"

@@ -64,7 +64,9 @@ class Mover:
         return is_held or path_of(self.conn, "files", row.id) not in (row.path, path)
 
     def _move(self, row: KnownFile, old: str, path: str) -> ScannedFile:
-        entries = [self._set_path("files", row.id, old, path), *self._move_book(row, path)]
+        entries = [self._set_path("files", row.id, old, path)]
+        if row.role == "main":
+            entries.extend(self._move_book(row, path))
         stayed = os.path.join(os.path.dirname(row.path), os.path.basename(path))
         for place in dict.fromkeys((row.path, stayed)):
             also_seen_at(self.conn, list(_moved_companions(place, path)))

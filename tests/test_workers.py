@@ -493,3 +493,11 @@ def test_a_task_that_was_not_done_returns_nothing(fresh: WorkerPool, how: str) -
     assert fresh.do(Broken(how, IMPATIENT)) is None
     fresh.close()
     assert fresh.do(Broken(how, IMPATIENT)) is None
+
+
+def test_a_process_that_was_stopped_holds_up_nobody(fresh: WorkerPool, tmp_path: Path) -> None:
+    fresh.read(asked(tmp_path, "first.text"))
+    [pid] = fresh.pids
+    os.kill(pid, signal.SIGSTOP)
+    assert fresh.do(Counting(b"x" * 3_000_000, IMPATIENT)) is None
+    assert title(fresh.read(asked(tmp_path, "b.text", "still here"))) == "still here"

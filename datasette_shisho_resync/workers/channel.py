@@ -21,11 +21,19 @@ class Channel:
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
 
-    def send(self, message: bytes) -> None:
-        """Raises OSError when the other end is gone."""
+    def send(self, message: bytes, timeout_seconds: float | None = None) -> None:
+        """Raises OSError when the other end is gone; where the descriptor does not block, TimeoutError when it
+        does not take the message in time.
+        """
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         rest = memoryview(_LENGTH.pack(len(message)) + message)
         while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:
+                room = select.poll()
+                room.register(self._descriptor, select.POLLOUT)
+                _wait(room, deadline)
 
     def receive(self, timeout_seconds: float | None = None) -> bytes:
         """Return the next message.
@@ -50,14 +58,15 @@ class Channel:
     def _fill(self, size: int, deadline: float | None) -> None:
         while len(self._received) < size:
             if deadline is not None:
-                self._wait(deadline)
+                _wait(self._poll, deadline)
             wanted = min(size - len(self._received), _MAX_CHUNK_BYTES)
             chunk = os.read(self._descriptor, max(wanted, _CHUNK_BYTES))
             if not chunk:
                 raise EOFError
             self._received += chunk
 
-    def _wait(self, deadline: float) -> None:
-        remaining_ms = max(0.0, deadline - time.monotonic()) * 1000
-        if not self._poll.poll(remaining_ms):
-            raise TimeoutError
+
+def _wait(poll: select.poll, deadline: float | None) -> None:
+    remaining_ms = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+    if not poll.poll(remaining_ms):
+        raise TimeoutError

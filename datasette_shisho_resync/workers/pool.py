@@ -131,7 +131,7 @@ class WorkerPool:
         if self._slots.acquire(blocking=False):
             worker = self._idle_worker()
             if worker is not None:
-                worker.begin(message)
+                worker.begin(message, task.limits.parse_seconds)
                 return self._crew.finishers.submit(self._finish_and_leave, worker, task)
             self._slots.release()
         return self._crew.executor.submit(self._begin_and_finish, task, message)
@@ -153,7 +153,7 @@ class WorkerPool:
                 worker = self._hire()
             except WorkerError:
                 return None
-            worker.begin(message)
+            worker.begin(message, task.limits.parse_seconds)
             return self._finish(worker, task)
 
     def _finish_and_leave(self, worker: Worker, task: Task[T]) -> T | None:

@@ -51,6 +51,7 @@ class Worker:
             raise WorkerError(f"no worker process could be started ({error.strerror})") from error
         finally:
             os.close(lifeline)
+        os.set_blocking(here.fileno(), False)
         self._channel = Channel(here.detach())
         self._is_ready = False
         with suppress(OSError):  # the end is noticed at the first answer
@@ -73,7 +74,8 @@ class Worker:
         """
         readings: list[FileReading] = []
         try:
-            self._channel.send(pickle.dumps(tuple(requests), pickle.HIGHEST_PROTOCOL))
+            message = pickle.dumps(tuple(requests), pickle.HIGHEST_PROTOCOL)
+            self._channel.send(message, requests[0].limits.parse_seconds)
             self._await_ready()
             for request in requests:
                 message = self._channel.receive(request.limits.parse_seconds)
@@ -93,10 +95,10 @@ class Worker:
             raise WorkerError(self._ended(code)) from error
         return readings, True
 
-    def begin(self, message: bytes) -> None:
-        """Send a packed task to the process; that it has ended is noticed by `finish`."""
+    def begin(self, message: bytes, timeout_seconds: float) -> None:
+        """Send a packed task to the process; that it has ended, or takes nothing, is noticed by `finish`."""
         with suppress(OSError):
-            self._channel.send(message)
+            self._channel.send(message, timeout_seconds)
 
     def finish(self, task: Task[T]) -> T | None:
         """Return what the task returned that was begun, None when it failed or that cannot be passed on.

@@ -22,8 +22,8 @@ class Channel:
         self._poll.register(descriptor, select.POLLIN)
 
     def send(self, message: bytes, timeout_seconds: float | None = None) -> None:
-        """Raises OSError when the other end is gone; where the descriptor does not block, TimeoutError when it
-        does not take the message in time.
+        """Raises OSError when the other end is gone; where the descriptor does not block, TimeoutError when
+        the message is not taken in time.
         """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         rest = memoryview(_LENGTH.pack(len(message)) + message)

@@ -27,8 +27,10 @@ class Elsewhere:
 
     def gone_mains(self, found: Survey) -> Iterator[KnownFile]:
         """Yield main files that are proved gone, and of which a new file has the size, time and type."""
+        if self._is_nowhere():
+            return
         new = {(f.size_bytes, f.file_type, to_stored(f.mtime_ns)) for f in found.new_files if f.size_bytes}
-        if self._is_nowhere() or not new:
+        if not new:
             return
         for row in files_of_sizes(self.service.conn, self.library.id, {size for size, _, _ in new}):
             is_alike = row.role == "main" and (row.size_bytes, row.file_type, row.modified_at) in new

@@ -4,6 +4,7 @@ beside which it lies now."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from ..errors import UnknownRow
 from ..model import Brief, Target
@@ -34,7 +35,7 @@ def rewrite_sidecars(service: Service, books: Iterable[int]) -> list[str]:
         stale = _stale_sidecars(service, brief)
         if stale:
             seen = [(sidecar.path, sidecar.sha256) for sidecar in stale]
-            service.transaction(lambda seen=seen: add_seen(service.conn, seen))  # type: ignore[misc]
+            service.transaction(partial(add_seen, service.conn, seen))
             warnings.extend(service.write(stale, brief.roots))
     return warnings
 

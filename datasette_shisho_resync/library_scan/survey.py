@@ -201,6 +201,7 @@ def _note_others(found: Survey, folder: Folder, known: dict[str, KnownFile], pat
 
 
 def is_same(file: FoundFile, row: KnownFile) -> bool:
+    """Tell whether a file has the size and time that a row tells of it."""
     if row.size_bytes != file.size_bytes:
         return False
     if row.modified_at == to_stored(file.mtime_ns):

@@ -98,7 +98,7 @@ class Identity:
     sort_name: str | None = None
 
 
-@lru_cache(4096)  # of one file's names each is asked for half a dozen times
+@lru_cache(128)  # of one file's names each is asked for half a dozen times; each may be 64 KiB long
 def folded(name: str) -> str:
     """Return the key under which SQLite's NOCASE sees two names as one: ASCII letters only."""
     stripped = name.strip()

@@ -57,7 +57,7 @@ def _make_good(service: Service, pending: Pending, by: By) -> bool:
         return True
     data = load_blob(service.conn, pending.sha256) or _made_again(service, brief, pending)
     if data is not None:
-        companion = Companion(pending.path, pending.kind, data, present, pending.sha256)
+        companion = Companion(pending.path, pending.kind, data, present, sha256_of(data))
         failed = write_companions([companion], brief.roots, service.settings)
         return not failed or pending.kind != COVER
     return True

@@ -156,7 +156,7 @@ def many_rows(conn: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> 
 def insert_rows(conn: sqlite3.Connection, insert: str, marks: str, rows: Sequence[Sequence[Any]]) -> None:
     """Insert rows by `insert`, a statement up to its `values`, with `marks` for each: many at once, which
     takes half the time of one by one, and lets another thread in between less often."""
-    together = _MOST_VALUES // max(1, marks.count("?"))
+    together = max(1, _MOST_VALUES // marks.count("?"))
     end = len(rows) // together * together
     for start in range(0, end, together):
         values = [value for row in rows[start : start + together] for value in row]

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..sources import MANUAL
 from ..store.schema import create_history, library_schema
 from .consequence import Consequence
 from .search_rows import SearchRows
@@ -211,12 +212,16 @@ def _state(conn: sqlite3.Connection, watch: Watch, pk: int) -> State:
 
 
 def _consequences(watch: Watch, before: State, after: State) -> tuple[Consequence, ...]:
-    """A row that is new is believed as it is, and so is a source that was set along with the value."""
+    """A row that is new is believed as it is, and so is a source that was set along with the value.
+
+    Nor does anything follow where the source is manual already.
+    """
     if not before or after is None:
         return ()
     if not after:
         return watch.gone
-    return watch.edited if _differ(before, after) and before[0][0] == after[0][0] else ()
+    source = after[0][0]
+    return watch.edited if source != MANUAL and source == before[0][0] and _differ(before, after) else ()
 
 
 def _differ(before: list[tuple[object, ...]], after: list[tuple[object, ...]]) -> bool:

@@ -142,8 +142,21 @@ def library_scan_undone(library: Library) -> tuple[str, int]:
     return "undo_job", report.job_id or 0
 
 
+def names_swapped(library: Library) -> tuple[str, int]:
+    """Of two files that have their own sidecars and covers, which stay where they are."""
+    one, two, aside = (library.root / name for name in ("a.epub", "b.epub", "aside"))
+    for path, cover in ((one, RED), (two, BLUE)):
+        library.write(path, epub(path.stem, cover=cover))
+    library.scan_all()
+    one.rename(aside)
+    two.rename(one)
+    aside.rename(two)
+    return "scan_library", 0
+
+
 SCENARIOS = (
     refreshed, reset, scanned, removed, undone, removal_undone, library_scanned, library_scan_undone,
+    names_swapped,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from ..errors import MassRemoval, ResyncError, UnknownRow, UnreadableFile
 from ..files import shown
 from ..model import Mode, Target
 from ..resync import Ask, By, Service
+from ..resync.left_behind import rewrite_sidecars
 from ..settings import Settings
 from ..store.apply import keep_stat
 from ..store.library import (
@@ -32,7 +33,6 @@ from .garbage import rare_collections
 from .importing import Importer
 from .job import Job
 from .known import KnownLibrary
-from .left_behind import rewrite_sidecars
 from .loss import files_to_go, is_much, require_confirmed
 from .matches import Matcher
 from .moves import Mover

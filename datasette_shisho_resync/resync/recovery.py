@@ -19,6 +19,7 @@ from ..store.snapshot import load_brief
 from .applying import By
 from .companions import Companion, present_bytes, sha256_of, write_companions
 from .gathering import Ask, readable_roots
+from .left_behind import rewrite_sidecars
 from .sidecar_drafts import sidecar_path_of_book
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _read_again(service: Service, brief: Brief, by: By) -> None:
     if brief.book is not None:
         with suppress(FileError, Conflict, UnknownRow):
             service.run(Ask(Target("books", brief.book.id)), by)
+        rewrite_sidecars(service, [brief.book.id])
 
 
 def _brief(conn: sqlite3.Connection, pending: Pending) -> Brief | None:

@@ -5,20 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..errors import UnknownRow
 from ..model import Brief, Target
 from ..parsers.sidecar import file_sidecar_path
-from ..resync import Service, find_brief
-from ..resync.companions import Companion
-from ..resync.sidecar_drafts import (
-    draft_sidecars,
-    sidecar_path_of_book,
-    sidecars_on_disk,
-    sidecars_to_write,
-)
 from ..store.pending import add_seen
 from ..store.snapshot import load_snapshot
+from .companions import Companion
+from .gathering import find_brief
+from .sidecar_drafts import draft_sidecars, sidecar_path_of_book, sidecars_on_disk, sidecars_to_write
+
+if TYPE_CHECKING:
+    from .service import Service
 
 
 def rewrite_sidecars(service: Service, books: Iterable[int]) -> list[str]:

@@ -61,7 +61,8 @@ ENTITIES = (PERSON, SERIES, GENRE, TAG, PUBLISHER)
 class Field:
     """`column` holds the value of a scalar; a list lives in `link_table`, whose rows point to `entity`.
 
-    `source_column` None: the source is kept in `resync_manual` (and, for series, in the series row).
+    `source_column` None: the source is kept in `resync_manual`; so it is where a library lacks the column of
+    a field with `shares_source`, and in the row that the field points to.
     `reset` False: not metadata a reset clears, but a measurement that is only ever replaced.
     """
 
@@ -74,6 +75,7 @@ class Field:
     link_table: str | None = None
     entity: Entity | None = None
     reset: bool = True
+    shares_source: bool = False
 
     @property
     def is_list(self) -> bool:
@@ -97,7 +99,17 @@ FIELDS: tuple[Field, ...] = (
     _text("subtitle", BOOK, "Subtitle"),
     _text("description", BOOK, "Description"),
     Field("authors", BOOK, Kind.AUTHORS, "Authors", None, "author_source", "authors", PERSON),
-    Field("series", BOOK, Kind.SERIES, "Series", None, None, "book_series", SERIES),
+    Field(
+        "series",
+        BOOK,
+        Kind.SERIES,
+        "Series",
+        None,
+        "series_source",  # since September 2026
+        "book_series",
+        SERIES,
+        shares_source=True,
+    ),
     Field("genres", BOOK, Kind.TERMS, "Genres", None, "genre_source", "book_genres", GENRE),
     Field("tags", BOOK, Kind.TERMS, "Tags", None, "tag_source", "book_tags", TAG),
     _text("name", FILE, "Name"),

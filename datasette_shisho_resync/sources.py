@@ -11,6 +11,7 @@ EPUB = "epub_metadata"
 CBZ = "cbz_metadata"
 M4B = "m4b_metadata"
 PDF = "pdf_metadata"
+MOBI = "mobi_metadata"  # Shisho reads it, we don't
 FILE = "file_metadata"
 
 _RANKS: dict[str | None, int] = {
@@ -22,6 +23,7 @@ _RANKS: dict[str | None, int] = {
     CBZ: 3,
     M4B: 3,
     PDF: 3,
+    MOBI: 3,
     FILE: 3,
     EXISTING_COVER: 3,
     FILEPATH: 4,

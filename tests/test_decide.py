@@ -280,9 +280,12 @@ def test_a_series_takes_the_source_that_is_better() -> None:
 
 def test_a_refresh_does_not_lower_the_source_of_a_series() -> None:
     rows = Identities({("series", "s"): Identity(1, "S", "manual")})
-    stored = Stored((SeriesEntry("S"),), "manual")
-    decision = decided("series", stored, (EPUB, (SeriesEntry("S"),)), mode=Mode.REFRESH, identities=rows)
-    assert not decision.changes
+    entries = (SeriesEntry("S"),)
+    shared = Stored(entries, "manual", shares_source=True)
+    assert not decided("series", shared, (EPUB, entries), mode=Mode.REFRESH, identities=rows).changes
+    own = Stored(entries, "manual")
+    lowered = decided("series", own, (EPUB, entries), mode=Mode.REFRESH, identities=rows)
+    assert (lowered.source, lowered.reason) == (EPUB, Reason.SOURCE_CORRECTED)
 
 
 def test_a_mark_counts_as_manual_until_refresh_takes_it() -> None:

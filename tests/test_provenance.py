@@ -84,7 +84,8 @@ def insert(conn: sqlite3.Connection, table: str, columns: Mapping[str, object]) 
 
 
 def sources(table: str) -> dict[str, object]:
-    return {f.source_column: EPUB for f in FIELDS if f.source_column and f.level.value == table}
+    fields = (f for f in FIELDS if f.level.value == table and not f.shares_source)
+    return {f.source_column: EPUB for f in fields if f.source_column}
 
 
 @dataclass
@@ -180,7 +181,8 @@ def shelf(tmp_path: Path, template: bytes) -> Path:
 
 
 def manual_name(field: Field) -> str:
-    return f"{field.level.value}.1.{field.source_column or field.name}"
+    source = None if field.shares_source else field.source_column
+    return f"{field.level.value}.1.{source or field.name}"
 
 
 # --- scalars --------------------------------------------------------------------------------------
@@ -800,3 +802,25 @@ async def test_a_series_removed_in_datasette_stays_away_in_a_scan(library: Libra
     assert library.series() == []
     library.refresh()
     assert library.series() == [("Saga", 1.0)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("edit", "source"),
+    [
+        ("update book_series set series_number = 7", "manual"),
+        ("delete from series", "manual"),
+        ("update series set name = 'Other'", "epub_metadata"),
+        ("update book_series set series_number = 7, sort_order = 1 where 0", "epub_metadata"),
+    ],
+)
+async def test_edited_series_of_a_book_get_their_source_where_the_library_has_one(
+    library: Library, edit: str, source: str
+) -> None:
+    library.conn.execute("alter table books add column series_source text")
+    library.reopen()
+    library.add_file(library.add_book(), "a.epub", epub(series="Saga", number=1.0))
+    library.scan()
+    async with opened(Path(library.path)) as site:
+        await site.datasette.get_database("library").execute_write(edit)
+    assert (library.book()["series_source"], library.rows("resync_manual")) == (source, [])

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..comparison import comparison_key, prepared
-from ..fields import FIELDS, Field, Kind
+from ..fields import FIELDS, Field
 from ..model import (
     Change,
     Identities,
@@ -224,7 +224,7 @@ def _best(candidates: Iterable[Candidate]) -> Candidate | None:
 
 def _source_of_same(field: Field, winner: Candidate, stored: Stored, identities: Identities) -> str | None:
     """Return the source that a value would have if it were written again."""
-    if field.kind is Kind.SERIES:
+    if stored.shares_source:
         return _series_source(winner, identities)
     if field.source_column is None and not stored.marked:
         return stored.source  # nothing to correct: there is no column for it

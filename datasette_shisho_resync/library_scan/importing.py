@@ -289,6 +289,6 @@ def _decided_columns(writing: Writing, decisions: Iterable[Decision]) -> dict[st
             continue
         if not decision.field.is_list:
             columns.update(scalar_columns(writing, decision.field, 0, decision.value)[1])
-        if decision.field.source_column:
-            columns[decision.field.source_column] = decision.source
+        if source := writing.schema.source_column(decision.field):
+            columns[source] = decision.source
     return columns

@@ -139,12 +139,14 @@ class Stored:
 
     `source` is None where the column is NULL or absent. `marked` tells that a person's edit of a
     field without a source column was noted. `raw` is what history needs to put the value back.
+    `shares_source`: `source` is that of a row to which other books may point too.
     """
 
     value: Value
     source: str | None = None
     marked: bool = False
     raw: Any = field(default=None, compare=False, repr=False)
+    shares_source: bool = False
 
 
 EMPTY = Stored(None)

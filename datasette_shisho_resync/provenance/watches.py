@@ -81,7 +81,8 @@ def _scalar_field(schema: LibrarySchema, field: Field) -> Iterator[tuple[Touch, 
     columns = cover_columns() if field.kind is Kind.COVER else (field.column,)
     present = tuple(column for column in columns if schema.has(field.level.value, column))
     changed = follow_title(schema) if field.name == "title" else ()
-    return _row(field.level.value, field.source_column, present, _make_manual(field, f"id {GIVEN}"), changed)
+    edited = _make_manual(schema, field, f"id {GIVEN}")
+    return _row(field.level.value, schema.source_column(field), present, edited, changed)
 
 
 def _row(
@@ -108,7 +109,8 @@ def _list_field(schema: LibrarySchema, field: Field) -> Iterator[tuple[Touch, Wa
     assert field.link_table is not None
     table, link, owner = field.level.value, field.link_table, field.owner_column
     content = sorted(schema.columns[link] - _NOT_CONTENT - {owner})
-    source = f"owner.{field.source_column}" if field.source_column else "null"
+    own_source = schema.source_column(field)
+    source = f"owner.{own_source}" if own_source else "null"
     watch = Watch(
         f"""
         select {", ".join((source, *(f"link.{quoted(column)}" for column in content)))}
@@ -117,13 +119,13 @@ def _list_field(schema: LibrarySchema, field: Field) -> Iterator[tuple[Touch, Wa
         where owner.id = ?
         order by {", ".join(str(number) for number in range(1, len(content) + 2))}
         """,
-        edited=(_make_manual(field, f"id {GIVEN}"),),
+        edited=(_make_manual(schema, field, f"id {GIVEN}"),),
     )
     yield Touch(link, REPLACED, (f"new.{owner}",)), watch
     yield Touch(link, UPDATED, (f"old.{owner}", f"new.{owner}")), watch
     yield Touch(link, DELETED, (f"old.{owner}",)), watch
-    if field.source_column:
-        yield Touch(table, f"{UPDATED} of {field.source_column}", ("old.id",)), watch
+    if own_source:
+        yield Touch(table, f"{UPDATED} of {own_source}", ("old.id",)), watch
     yield from _birth(table, watch)
 
 
@@ -132,7 +134,8 @@ def _named_row(schema: LibrarySchema, entity: Entity) -> Iterator[tuple[Touch, W
 
     A series has a source for its name, so that renaming one is no edit of its books.
     """
-    naming = tuple(_make_manual(field, _names(field)) for field in schema.fields if field.entity == entity)
+    fields = (field for field in schema.fields if field.entity == entity)
+    naming = tuple(_make_manual(schema, field, _names(field)) for field in fields)
     has_source = schema.has(entity.table, "name_source")
     watch = Watch(
         f"select null, name from {entity.table} where id = ?",
@@ -160,10 +163,10 @@ def _marks_of_row(level: Level) -> Watch:
     return Watch(f"select id from {level.value} where id = ?", gone=(Consequence(forget),))
 
 
-def _make_manual(field: Field, condition: str) -> Consequence:
-    table = field.level.value
-    if field.source_column:
-        return _set_manual(table, field.source_column, condition)
+def _make_manual(schema: LibrarySchema, field: Field, condition: str) -> Consequence:
+    table, source = field.level.value, schema.source_column(field)
+    if source:
+        return _set_manual(table, source, condition)
     return Consequence(
         f"""
         insert or ignore into resync_manual (table_name, row_pk, field)

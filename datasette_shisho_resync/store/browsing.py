@@ -112,12 +112,13 @@ def _sources(schema: LibrarySchema, fields: Iterable[Field], row: sqlite3.Row) -
 
 
 def _source_columns(schema: LibrarySchema, fields: Iterable[Field]) -> list[str]:
-    return [f.source_column for f in fields if f.source_column and f in schema.fields]
+    columns = (schema.source_column(f) for f in fields if f in schema.fields)
+    return [column for column in columns if column]
 
 
 def _selected_sources(schema: LibrarySchema, fields: Iterable[Field]) -> str:
     """Return the source columns of a level, to follow other columns."""
-    return "".join(f", {present_source(f)}" for f in fields if f.source_column and f in schema.fields)
+    return "".join(f", {present_source(f)}" for f in fields if f in schema.fields and schema.source_column(f))
 
 
 def present_source(field: Field) -> str:

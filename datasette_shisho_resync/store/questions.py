@@ -195,9 +195,10 @@ order by b.title, m."table", m.id, m.field
 
 
 def _marked(schema: LibrarySchema) -> Iterator[str]:
-    """Yield parts for the fields without a source column: marks of ours, and the name of a series."""
+    """Yield parts for the fields without a source column: marks of ours, also those from before there was
+    one, and the name of a series."""
     for field in schema.fields:
-        if field.source_column is not None:
+        if field.source_column is not None and not field.shares_source:
             continue
         table = field.level.value
         if schema.has_history:
@@ -205,7 +206,8 @@ def _marked(schema: LibrarySchema) -> Iterator[str]:
                 f"{_selected(field)} from resync_manual as k join {table} as t on t.id = k.row_pk"
                 f" where k.table_name = '{table}' and k.field = '{field.name}'"
             )
-        if field.kind is Kind.SERIES and schema.has("series", "name_source"):
+        is_shared = field.shares_source and schema.source_column(field) is None
+        if is_shared and schema.has("series", "name_source"):
             yield (
                 f"{_selected(field)} from series as s join book_series as m on m.series_id = s.id"
                 f" join books as t on t.id = m.book_id where s.name_source = '{MANUAL}'"
@@ -221,7 +223,7 @@ def _selected(field: Field) -> str:
 def _levels(schema: LibrarySchema) -> Iterator[tuple[str, list[Field]]]:
     """Yield each table with the fields that have a source column there."""
     for table, fields in (("books", BOOK_FIELDS), ("files", FILE_FIELDS)):
-        yield table, [f for f in fields if f in schema.fields and f.source_column]
+        yield table, [f for f in fields if f in schema.fields and schema.source_column(f)]
 
 
 def _tables_of(field: Field) -> set[str]:

@@ -53,7 +53,8 @@ def count_manual(conn: sqlite3.Connection, schema: LibrarySchema, table: str, pk
 def _manual_values(
     conn: sqlite3.Connection, schema: LibrarySchema, level: Level, ids: str, chosen: str
 ) -> int:
-    sources = [f.source_column for f in schema.fields if f.level is level and f.source_column]
+    columns = (schema.source_column(f) for f in schema.fields if f.level is level)
+    sources = [column for column in columns if column]
     manual = " + ".join(f"coalesce({source} = 'manual', 0)" for source in sources) or "0"
     count: int = conn.execute(
         f"select coalesce(sum({manual}), 0) from {level.value} where id in ({chosen})", {"ids": ids}

@@ -44,6 +44,7 @@ _SOURCES: Mapping[str, str] = {
     "cbz_metadata": "CBZ",
     "m4b_metadata": "M4B",
     "pdf_metadata": "PDF",
+    "mobi_metadata": "MOBI",
     "file_metadata": "file",
     "existing_cover": "image beside the file",
     "filepath": "file name",

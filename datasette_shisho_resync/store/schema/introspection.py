@@ -53,6 +53,11 @@ class LibrarySchema:
         """Tell whether a table exists with these columns."""
         return table in self.columns and self.columns[table].issuperset(columns)
 
+    def source_column(self, field: Field) -> str | None:
+        """Return the column with the source of a field of this library, if there is one."""
+        column = field.source_column
+        return column if column and self.has(field.level.value, column) else None
+
     def require(self, database: str) -> None:
         """Raise NotALibrary, with what is missing, unless the database is a library that we can work with."""
         if self.missing:
@@ -103,7 +108,7 @@ def _covers(columns: Mapping[str, frozenset[str]], table: str, *needed: str) -> 
 
 
 def _is_storable(columns: Mapping[str, frozenset[str]], entities: tuple[Entity, ...], field: Field) -> bool:
-    own = tuple(name for name in (field.column, field.source_column) if name)
+    own = tuple(c for c in (field.column, None if field.shares_source else field.source_column) if c)
     if not _covers(columns, field.level.value, *own) or (field.entity and field.entity not in entities):
         return False
     if field.link_table is None:

@@ -69,11 +69,13 @@ def _record(
     record = {}
     for field in fields:
         is_marked = bool(marks) and (field.level.value, row["id"], field.name) in marks
-        source = shown_cell(row[field.source_column]) if field.source_column else None
+        column = field.source_column
+        shares_source = field.shares_source and column not in row.keys()  # noqa: SIM118 - a row is its values
+        source = shown_cell(row[column]) if column and not shares_source else None
         if field.is_list:
-            value, raw, series_source = load_list(conn, field, row["id"], known)
-            source = series_source if field.kind is Kind.SERIES else source
-            record[field.name] = Stored(value, source, is_marked, raw)
+            value, raw, shared_source = load_list(conn, field, row["id"], known)
+            source = shared_source if shares_source else source
+            record[field.name] = Stored(value, source, is_marked, raw, shares_source)
         elif field.kind is Kind.PUBLISHER:
             record[field.name] = _stored_publisher(conn, row["publisher_id"], source, known)
         else:

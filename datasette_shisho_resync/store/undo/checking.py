@@ -211,7 +211,7 @@ class UndoCheck:
             return
         made = image_of(entry.new)
         for known in self.schema.fields:
-            column = known.source_column
+            column = self.schema.source_column(known)
             if known.level.value == entry.table and column and row[column] == MANUAL != made.get(column):
                 yield f"{entry.table}.{entry.pk}.{known.name}"
 
@@ -219,7 +219,8 @@ class UndoCheck:
         row = row_image(self.conn, entry.table, entry.pk)
         if row is None:
             return False
-        if field.source_column and row[field.source_column] != entry.new_source:
+        source = self.schema.source_column(field)
+        if source and row[source] != entry.new_source:
             return False
         if field.is_list:
             present = load_list(self.conn, field, entry.pk)[0]

@@ -365,7 +365,7 @@ def test_workers_end_with_their_parent(tmp_path: Path, end: str, name: str) -> N
             raise KeyboardInterrupt
     """
     (pid,) = run_program(program)
-    assert wait_until(lambda: not is_running(pid), 2)
+    assert wait_until(lambda: not is_running(pid), 10)
 
 
 def test_a_fork_of_the_parent_does_not_end_its_workers(tmp_path: Path) -> None:

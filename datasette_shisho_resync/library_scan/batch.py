@@ -20,11 +20,11 @@ from ..resync.companions import settled, writing_of
 from ..resync.gathering import in_stored_form
 from ..store.times import from_stored
 from .books import BookFinder
+from .import_units import ImportUnit
 from .importing import Imported, Importer
 from .job import Job
 from .new_book import NewFile
 from .options import ScannedFile
-from .survey import ImportUnit
 from .tally import Mark, Tally
 from .units import Readings, Unit, UnitReader, Update
 

@@ -13,9 +13,9 @@ from ..model import BookRow, ParsedFile, folded
 from ..sources import is_embedded
 from ..store.library import Neighbour
 from .grouping import album_parts, organized_path, part_keys, sort_stem, telling_title
+from .import_units import ImportUnit, as_supplement
 from .known import KnownLibrary
 from .new_book import NewBook, NewFile
-from .survey import ImportUnit, as_supplement
 from .walk import FoundFile
 
 

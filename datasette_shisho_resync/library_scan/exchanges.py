@@ -10,17 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..store.library import KnownFile
 from ..store.times import from_stored
-from .survey import is_same
+from .survey import Pair, is_same
 from .walk import FoundFile
 
 _SECOND = 1_000_000_000
 
-Move = tuple[KnownFile, FoundFile]
+Move = Pair
+"""A row and the file that it becomes that of."""
 _Key = tuple[int, str, int]
 
 
 def exchanged(
-    vanished: Iterable[KnownFile], replaced: Sequence[Move], new: Iterable[FoundFile]
+    vanished: Iterable[KnownFile], replaced: Sequence[Pair], new: Iterable[FoundFile]
 ) -> list[Move]:
     """Match rows with the files that their bytes seem to be, where one row and one file alone look so.
 
@@ -42,7 +43,7 @@ def exchanged(
     return [(row, file) for row, file in pairs if is_same(file, row)]
 
 
-def without_copies(moves: Iterable[Move], replaced: Iterable[Move]) -> list[Move]:
+def without_copies(moves: Iterable[Move], replaced: Iterable[Pair]) -> list[Move]:
     """Leave out what may not be: a row can go to a known path only when that one's row goes too, and leaves
     a path that holds an unknown file only for a known path.
 
@@ -72,7 +73,7 @@ def without_copies(moves: Iterable[Move], replaced: Iterable[Move]) -> list[Move
     return list(pairs.values())
 
 
-def books_beside_others(moves: Iterable[Move], replaced: Iterable[Move]) -> tuple[int, ...]:
+def books_beside_others(moves: Iterable[Move], replaced: Iterable[Pair]) -> tuple[int, ...]:
     """Return the books with files that lie where others lay, or would lie if their folder had only moved."""
     places = {file.path for _, file in replaced}
     return tuple(

@@ -30,6 +30,7 @@ from .batch import BatchWriter
 from .choosing import Chooser
 from .exchanges import Move, books_beside_others
 from .garbage import rare_collections
+from .import_units import ImportUnit, make_units
 from .importing import Importer
 from .job import Job
 from .known import KnownLibrary
@@ -37,7 +38,7 @@ from .loss import files_to_go, is_much, require_confirmed
 from .matches import Matcher
 from .moves import Mover
 from .options import Grouping, Progress, ScannedFile, ScanOptions, ScanReport
-from .survey import ImportUnit, Survey, make_units, roots_to_walk, survey
+from .survey import Survey, Surveyor, roots_to_walk
 from .tally import Tally
 from .units import Unit, UnitReader
 
@@ -107,16 +108,14 @@ class Scan:
             self.progress(Progress("Looking", seen))
 
         try:
-            return survey(
+            return Surveyor(
                 self.conn,
                 self.library,
-                pairs,
                 self.file_types,
                 path_map,
                 self.options.mode,
-                self.grouping,
-                walked,
-            )
+                join_discs=self.grouping is Grouping.AUTO,
+            ).survey(pairs, walked)
         except OSError as error:
             path = str(error.filename)
             raise UnreadableFile(shown(path), str(error.strerror)) from error
@@ -128,14 +127,14 @@ class Scan:
         self.tally.counts["failed"] += len(found.errors)
         self.tally.counts["unchanged"] += found.unchanged
         moves = Matcher(self.service, self.library).taken_from(found)
-        make_units(found, self.grouping, moves)
+        units = make_units(found, self.grouping, moves)
         if self.options.prune:
             self._guard_against_loss(found.vanished)
         moved = self.service.transaction(lambda: self._move(moves)) if moves else []
         if found.retouched:
             self.service.transaction(lambda: self._retouch(found))
         gone = self._gone(found) if self.options.prune else []
-        self._read_and_write(found)
+        self._read_and_write(found, units)
         self.tally.warnings.extend(rewrite_sidecars(self.service, books_beside_others(moves, found.replaced)))
         self.service.written.extend(moved)
         if found.edited:
@@ -177,15 +176,15 @@ class Scan:
         for row, file in found.retouched:
             keep_stat(self.conn, self.service.schema, row.id, file.stat)
 
-    def _read_and_write(self, found: Survey) -> None:
-        self.total = sum(len(u.files) for u in found.units) + sum(map(len, found.updates.values()))
+    def _read_and_write(self, found: Survey, units: Sequence[ImportUnit]) -> None:
+        self.total = sum(len(u.files) for u in units) + sum(map(len, found.updates.values()))
         schema, mode = self.service.schema, self.options.mode
         reader = UnitReader(self.conn, self.library, self.settings, mode, self.pool, self._note_bookless)
         known = KnownLibrary(self.conn, self.library, found.data_version, found.had_books)
         importer = Importer(known, schema, self.settings, self.job)
         writer = BatchWriter(self.service, reader, importer, self.job, self.tally, mode)
         try:
-            for unit, readings in reader.read(found):
+            for unit, readings in reader.read(units, found.updates):
                 writer.write(unit, readings)
                 self._count(unit)
             writer.finish()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ..errors import UnknownRow
 from ..model import FileReading, Mode, ReadRequest, Target
@@ -15,7 +16,7 @@ from ..resync.gathering import read_requests, readable_roots
 from ..settings import Settings
 from ..store.library import KnownFile, LibraryRow
 from ..workers import WorkerPool
-from .survey import ImportUnit, Survey
+from .import_units import ImportUnit
 
 
 @dataclass(slots=True)
@@ -42,14 +43,17 @@ class UnitReader:
     pool: WorkerPool
     bookless: Callable[[Sequence[KnownFile]], None]
 
-    def read(self, found: Survey) -> Iterator[tuple[Unit, Readings]]:
-        """Yield each unit as it gets ready."""
+    def read(
+        self, units: Iterable[ImportUnit], updates: Mapping[int, Sequence[KnownFile]]
+    ) -> Iterator[tuple[Unit, Readings]]:
+        """Yield each unit as it gets ready; `updates` are the changed files of books."""
         waiting: dict[int, tuple[Unit, set[str], dict[str, FileReading]]] = {}
         owner: dict[str, int] = {}
         unread: list[Unit] = []  # supplements alone, which nobody reads
 
         def requests() -> Iterator[ReadRequest]:
-            for number, unit in enumerate(self._units(found)):
+            work: Iterator[Unit] = chain(self._updates(updates), units)
+            for number, unit in enumerate(work):
                 made = list(self._requests(unit))
                 if not made:
                     unread.append(unit)
@@ -74,15 +78,14 @@ class UnitReader:
         unit = self._update(unit.book_id, unit.changed)
         return unit, {request.path: self.pool.read(request) for request in self._requests(unit)}
 
-    def _units(self, found: Survey) -> Iterator[Unit]:
-        for book_id, changed in found.updates.items():
+    def _updates(self, updates: Mapping[int, Sequence[KnownFile]]) -> Iterator[Update]:
+        for book_id, changed in updates.items():
             try:
                 update = self._update(book_id, changed)
             except UnknownRow:
                 self.bookless(changed)
                 continue
             yield update
-        yield from found.units
 
     def _update(self, book_id: int, changed: Sequence[KnownFile]) -> Update:
         brief = find_brief(self.conn, Target("books", book_id))

@@ -158,6 +158,7 @@ CALIBRE = '<meta name="calibre:series" content="Cal"/><meta name="calibre:series
             [SeriesEntry("Cal", 4)],
         ),
         (CALIBRE.format("0"), [SeriesEntry("Cal", 0)]),
+        (CALIBRE.format("1-3"), [SeriesEntry("Cal")]),
         (CALIBRE.format("1e999"), [SeriesEntry("Cal")]),
         (CALIBRE.format("nan"), [SeriesEntry("Cal")]),
         (CALIBRE.format(""), [SeriesEntry("Cal")]),

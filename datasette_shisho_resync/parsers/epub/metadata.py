@@ -94,12 +94,13 @@ class BookMetadata:
             name = self._line(collection.text)
             kind = self._refinement(collection, "collection-type").lower()
             if name and kind in ("", "series"):
-                yield _series_entry(name, self._refinement(collection, "group-position"))
+                position = self._refinement(collection, "group-position")
+                yield SeriesEntry(name, *(parse_number_range(position) or (_series_number(position), None)))
 
     def _calibre_series(self) -> Iterator[SeriesEntry]:
         name = self._line(self._first_property("calibre:series"))
         if name:
-            yield _series_entry(name, self._first_property("calibre:series_index"))
+            yield SeriesEntry(name, _series_number(self._first_property("calibre:series_index")))
 
     def genres(self) -> tuple[str, ...]:
         return self._cut("genres", (self._line(subject.text) for subject in self._package.all("subject")))
@@ -169,12 +170,9 @@ class BookMetadata:
         return tuple(found)[:most]
 
 
-def _series_entry(name: str, position: str) -> SeriesEntry:
-    number_range = parse_number_range(position)
-    if number_range:
-        return SeriesEntry(name, *number_range)
-    number = _decimal(position)
-    return SeriesEntry(name, number if is_valid_group(number, None, None) else None)
+def _series_number(text: str) -> float | None:
+    number = _decimal(text)
+    return number if is_valid_group(number, None, None) else None
 
 
 def _decimal(text: str) -> float | None:

@@ -150,10 +150,13 @@ def _normalised_key(key: str) -> str:
 
 def decode_text(data: bytes, *, is_utf16: bool = False) -> str:
     """Decode text whose declared encoding is often wrong. NULs, which no title has, are dropped."""
+    even = data[: len(data) // 2 * 2]
+    # Some writers end a text with NULs: only those inside it tell that it is UTF-16.
+    inner = data.rstrip(b"\0")
     if data[:2] in _BYTE_ORDER_MARKS:
-        text = data.decode("utf-16", "replace")
-    elif is_utf16 or data.count(0) * 3 > len(data):
-        text = data.decode("utf-16-be", "replace")
+        text = even.decode("utf-16", "replace")
+    elif is_utf16 or inner.count(0) * 3 > len(inner):
+        text = even.decode("utf-16-be", "replace")
     else:
         text = _decode_bytes(data)
     return text.replace("\0", "")

@@ -47,6 +47,8 @@ def test_a_name_sorts_as_in_shisho_or_better(name: str, expected: str) -> None:
         ("El Greco", "El Greco"),
         ("Al Gore", "Gore, Al"),
         ("Jean de La Fontaine", "La Fontaine, Jean de"),
+        ("Oscar De La Hoya", "Hoya, Oscar De La"),
+        ("De La Cruz", "Cruz, De La"),
         ("Guillermo del Toro", "Toro, Guillermo del"),
         ("Benicio Del Toro", "Del Toro, Benicio"),
         ("Madeleine L'Engle", "L'Engle, Madeleine"),

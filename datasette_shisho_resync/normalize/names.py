@@ -20,6 +20,7 @@ _SHORT_NUMERAL = re.compile(r"I{1,3}|IV|V", re.IGNORECASE)
 _LONG_NUMERAL = re.compile(r"VI{1,3}|IX|XI{1,3}|XIV|XVI{0,3}|XIX|XXI{0,3}")  # not X: Malcolm X
 _SURNAME_ARTICLES = frozenset({"Le", "La", "El", "Al", "Del"})
 _LEADING_ARTICLES = frozenset({"Le", "La", "El"})  # Al and Del are given names too
+_BEFORE_ARTICLES = frozenset({"De", "DE"})  # Jean de La Fontaine is sorted at L, Oscar De La Hoya is not
 _FAMILY_FIRST = re.compile(r"[\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
 _EAST_ASIAN = re.compile(
     r"[\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff・\s]+"
@@ -95,13 +96,14 @@ def _inverted(words: list[str]) -> list[str]:
 
 
 def _surname_start(words: list[str]) -> int:
-    """Return where the surname begins; lower-case particles stay with the given names."""
+    """Return where the surname begins; lower-case particles stay with the given names, and `De La`."""
     last = len(words) - 1
     if last < 1:
         return 0
     # Differs from Shisho: the `Le` of `Le Guin` is part of the surname.
     articles = _LEADING_ARTICLES if last == 1 else _SURNAME_ARTICLES
-    return last - 1 if words[last - 1].capitalize() in articles and words[last - 1][0].isupper() else last
+    is_article = words[last - 1].capitalize() in articles and words[last - 1][0].isupper()
+    return last - 1 if is_article and words[max(last - 2, 0)] not in _BEFORE_ARTICLES else last
 
 
 def _without_honorifics(words: list[str]) -> list[str]:

@@ -176,11 +176,39 @@ def test_parts_without_an_album_name_it_without_their_number(library: Library, g
     assert list(books(library)) == ["Dune"]
 
 
-def test_parts_whose_titles_only_count_are_called_like_their_folder(library: Library) -> None:
+@pytest.mark.parametrize("grouping", list(Grouping))
+@pytest.mark.parametrize("name", ["{:02}", "Track {}", "[G] Part {}"])
+def test_parts_that_only_count_are_called_like_their_folder(
+    library: Library, grouping: Grouping, name: str
+) -> None:
     for number in (1, 2):
-        put(library, f"[F] Dune/{number:02}.m4b", numbered(number))
-    scan(library, grouping=Grouping.FOLDER)
+        put(library, f"[F] Dune/{name.format(number)}.m4b", numbered(number))
+    put(library, "[F] Dune/notes.txt", b"text")
+    scan(library, grouping=grouping)
     assert [(b["title"], b["title_source"]) for b in library.rows("books")] == [("Dune", "filepath")]
+    assert len(library.rows("files")) == 3
+    library.reset()
+    assert library.book()["title"] == "Dune"
+    put(library, f"[F] Dune/{name.format(3)}.m4b", numbered(3))
+    scan(library, grouping=grouping)
+    assert len(books(library)["Dune"]) == 4
+
+
+def test_parts_that_only_count_join_no_other_audiobook(library: Library) -> None:
+    put(library, "Shelf/Emma.m4b", build_m4b(title="Emma"))
+    scan(library)
+    for number in (1, 2):
+        put(library, f"Shelf/{number:02}.m4b", numbered(number))
+    scan(library)
+    assert sorted(map(len, books(library).values())) == [1, 2]
+
+
+def test_parts_in_the_library_folder_join_the_book_of_their_name(library: Library) -> None:
+    put(library, "[F] Dune.epub", epub(None, ()))
+    for number in (1, 2):
+        put(library, f"[F] Dune {{N}} Part {number}.m4b", build_m4b())
+    scan(library)
+    assert [(b["title"], Path(b["filepath"]).name) for b in library.rows("books")] == [("Dune", "[F] Dune")]
 
 
 def test_a_book_is_called_like_the_whole_as_soon_as_a_second_part_comes(library: Library) -> None:

@@ -12,7 +12,7 @@ from ..files import PathMap
 from ..model import BookRow, ParsedFile, folded
 from ..sources import is_embedded
 from ..store.library import Neighbour
-from .grouping import album_parts, organized_path, part_keys, sort_stem, telling_title
+from .grouping import album_parts, organized_path, part_keys, sort_stem, telling_title, title_of_parts
 from .import_units import ImportUnit, as_supplement
 from .known import KnownLibrary
 from .new_book import NewBook, NewFile
@@ -34,6 +34,9 @@ class BookFinder:
         groups: dict[str, list[NewFile]] = {}
         for file, book_path in self._book_paths(unit, files):
             groups.setdefault(book_path, []).append(file)
+        if set(groups) == {self.path_map.stored(unit.folder.path)}:
+            yield from self._folder_book(unit, files)
+            return
         for book_path, members in groups.items():
             ordered = _in_order(members)
             named = [s for s in unit.supplements if self._is_named_after(s, ordered)]
@@ -56,6 +59,9 @@ class BookFinder:
         place = BookRow(0, library_id, folder)
         # In the library folder itself, Shisho's rule finds the book by its path alone.
         neighbours = () if unit.folder.is_root else self.known.neighbours(folder)
+        is_free = not unit.folder.is_root and not any(
+            n.book_path == folder and n.file_type == "m4b" for n in neighbours
+        )
         sound = {
             f.found.name: f.reading.parsed
             for f in files
@@ -73,7 +79,10 @@ class BookFinder:
             keys += [_key(album, author)] if album else []
             keys = keys or [_key(title, author)]
             present = next((joined[key] for key in keys if key in joined), None)
-            named = album or part_of or title
+            named = album or (title_of_parts(part_of, titles[file.found.name]) if part_of else title)
+            if not named and is_free:
+                present = present or folder
+            named = named or part_of or title
             yield file, present or organized_path(folder, named, author, series, row.file_type)
 
     def _is_named_after(self, file: FoundFile, mains: Sequence[NewFile]) -> bool:

@@ -10,7 +10,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..model import Identifier, ParsedFile, SeriesEntry, folded
-from ..normalize.titles import organized_folder_name, without_extension, without_part_number
+from ..normalize.titles import (
+    organized_folder_name,
+    without_bracketed,
+    without_extension,
+    without_part_number,
+)
 
 
 def is_split(file_types: Iterable[str]) -> bool:
@@ -49,6 +54,17 @@ def part_keys(titles: Mapping[str, str | None]) -> Mapping[str, str]:
             book = without_part_number(without_extension(names[0]))
             parts.update(dict.fromkeys(names, book or without_extension(names[0])))
     return parts
+
+
+def title_of_parts(shared_name: str, title: str | None) -> str:
+    """Return what the parts of one book say that it is called; empty where names and titles only count.
+
+    `shared_name`: as `part_keys` returns it; `title`: of one of them.
+    """
+    name = without_bracketed(without_bracketed(shared_name, "[", "]"), "{", "}").strip()
+    if without_part_number(name) or not _counts(name):
+        return name
+    return without_part_number(title or "")
 
 
 @dataclass(frozen=True, slots=True)

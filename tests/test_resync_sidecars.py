@@ -214,6 +214,30 @@ def test_an_edit_that_a_run_ignored_is_still_news_for_the_next_scan(scanned: Lib
 
 
 @pytest.mark.parametrize("mode", [Mode.REFRESH, Mode.RESET])
+def test_a_sidecar_that_a_run_could_not_replace_is_no_edit(scanned: Library, mode: Mode) -> None:
+    old = scanned.book_sidecar().read_bytes()
+    scanned.rewrite(1, epub("New"))
+    scanned.run(mode)
+    scanned.book_sidecar().write_bytes(old)  # as it is in a folder that can't be written
+    assert not scanned.scan().changed
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("edit", [{}, {"subtitle": "Mine"}])
+def test_a_sidecar_that_an_undo_could_not_replace_is_no_edit(
+    scanned: Library, mode: Mode, edit: dict[str, str]
+) -> None:
+    scanned.edit_sidecar(scanned.book_sidecar(), **edit)
+    scanned.rewrite(1, epub("New"))
+    run_id = scanned.run(mode).run_id
+    ours = scanned.book_sidecar().read_bytes()
+    scanned.rewrite(1, epub("A Book"))
+    scanned.undo(run_id)
+    scanned.book_sidecar().write_bytes(ours)
+    assert not scanned.scan().changed
+
+
+@pytest.mark.parametrize("mode", [Mode.REFRESH, Mode.RESET])
 def test_a_sidecar_of_ours_that_an_undo_brings_back_is_no_edit(scanned: Library, mode: Mode) -> None:
     scanned.edit("books", title="By hand", title_source="manual")  # which no sidecar says
     scanned.edit("files", url="https://a.example", url_source="manual")

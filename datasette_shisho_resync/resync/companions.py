@@ -105,15 +105,20 @@ def note_seen(
     written: Iterable[Companion],
     seen: frozenset[tuple[str, str]] = frozenset(),
 ) -> None:
-    """Remember the sidecars as read and as they will be, so that neither counts as news again."""
+    """Remember the sidecars as read and as they will be, so that neither counts as news again. What is
+    replaced stays `seen`: it is still there when its folder can't be written."""
     hashes: dict[str, set[str]] = {}
     for sidecar in found:
         if sidecar.error is not None:
             continue
         hashes.setdefault(sidecar.path, set()).add(sidecar.sha256)
-    sidecars = {c.path: c.sha256 for c in written if c.kind == SIDECAR}
-    for path, sha256 in sidecars.items():
-        hashes.setdefault(path, set()).add(sha256)
+    sidecars = {c.path: c for c in written if c.kind == SIDECAR}
+    for path, companion in sidecars.items():
+        contents = hashes.setdefault(path, set())
+        contents.add(companion.sha256)
+        replaced = companion.old_sha256
+        if replaced is not None and (path, replaced) in seen:
+            contents.add(replaced)
     for path, contents in hashes.items():
         if path in sidecars or not all((path, sha256) in seen for sha256 in contents):
             note_sidecars(conn, path, sorted(contents), is_written=path in sidecars)

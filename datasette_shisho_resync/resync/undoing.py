@@ -159,11 +159,12 @@ def _companions(
     edited = [d for d in drafts if d.is_changed and d.is_news(state.seen_sidecars)]
     warnings += [f"{shown(d.path)} was edited since and stays as it is" for d in edited]
     written = sidecars_to_write(d for d in drafts if d not in edited)
-    note_seen(conn, (), written)
+    note_seen(conn, (), written, state.seen_sidecars)
     if run.mode != Mode.SCAN.value:  # these ignored the edits that come back, so they are still news
         ours = {from_cell(e.old)["path"] for e in run.entries if e.field in FILE_FIELDS and _was_seen(e)}
-        for companion in (c for c in restored if c.kind == SIDECAR):
-            note_sidecars(conn, companion.path, (companion.sha256,) if companion.path in ours else ())
+        for c in (c for c in restored if c.kind == SIDECAR):
+            no_news = {c.old_sha256, c.sha256} if c.path in ours else {c.old_sha256}
+            note_sidecars(conn, c.path, sorted(filter(None, no_news)))
     companions = [*restored, *written]
     return companions, replaced_entries(conn, companions, drafts, brief.book, state.seen_sidecars), warnings
 

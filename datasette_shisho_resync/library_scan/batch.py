@@ -266,7 +266,7 @@ def _cover_bytes(reading: FileReading) -> int:
 
 def _changed_files(plan: Plan, mode: Mode, unit: Update) -> set[int]:
     """Return the files that count as updated: those whose record or book the plan changes, in scan also
-    those that changed on disk."""
+    those that changed on disk, as far as their rows tell: an older library notes no times."""
     if any(c.table == "books" for c in plan.changes):
         return {row.id for row in unit.changed}
     changed = {c.pk for c in plan.changes if c.table == "files"}
@@ -275,6 +275,7 @@ def _changed_files(plan: Plan, mode: Mode, unit: Update) -> set[int]:
         changed |= {
             row.id
             for row in unit.changed
-            if not is_unchanged(stats.get(row.id), row.size_bytes, from_stored(row.modified_at))
+            if row.modified_at is not None
+            and not is_unchanged(stats.get(row.id), row.size_bytes, from_stored(row.modified_at))
         }
     return changed

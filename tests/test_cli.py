@@ -385,6 +385,23 @@ def test_explain_tells_who_wins_and_why(untouched: Library) -> None:
     assert re.search(r"file 1 +name +From the file +epub_metadata +stored: same +epub_metadata", told)
 
 
+def test_explain_names_each_file_that_can_not_speak_once(library: Library) -> None:
+    other = library.file.with_name("b.epub")
+    library.rows(
+        "insert into files (library_id, book_id, filepath, file_type, file_role, filesize_bytes)"
+        " values (1, 1, ?, 'epub', 'main', 1)",
+        str(other),
+    )
+    library.file.write_bytes(b"no zip archive")
+    build_epub(other)
+    damaged = call("explain", library.database, "--book", 1)
+    library.file.unlink()
+    gone = call("explain", library.database, "--book", 1)
+
+    assert damaged.stderr == f"Error: {library.file}: not a ZIP archive, or a truncated one\n"
+    assert gone.stderr == f"Warning: {library.file}: no such file; a run removes its record\n"
+
+
 def test_history_lists_the_runs_of_a_row_newest_first(edited: Library) -> None:
     answer("resync", edited.database, "--file", 1, "--mode", "refresh", "--yes")
 
@@ -575,6 +592,14 @@ def test_usage_errors_exit_2_and_are_json_when_json_is_wanted(
     assert "Error: " in told.stderr
     assert set(said) == {"ok", "error", "errors", "status"}
     assert (said["ok"], said["errors"], said["status"]) == (False, [said["error"]], 400)
+
+
+@pytest.mark.parametrize("name", ["scan", "resync", "explain", "history", "undo"])
+def test_what_can_not_be_read_is_no_misuse(name: str) -> None:
+    command = shisho.get_command(click.Context(shisho), name)
+    assert command is not None
+    judged = [p.name for p in command.params if isinstance(p.type, click.Path) and p.type.readable]
+    assert judged == ["config"]
 
 
 @pytest.mark.parametrize(

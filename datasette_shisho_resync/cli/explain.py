@@ -9,13 +9,13 @@ import click
 
 from ..decide import Decision, effective_source
 from ..explain import explain
-from ..model import Plan
+from ..model import FileStatus, Plan
 from ..resync import Ask
 from ..value_text import row_name, value_text
 from ..values import is_empty
 from .command import FAILED, Command
 from .options import Common, chosen_target, common, target_options
-from .output import say, shortened, table, write_json
+from .output import file_error, say, shortened, table, write_json
 from .plan_text import value_columns
 from .session import open_session
 
@@ -70,4 +70,8 @@ def _rows(decisions: tuple[Decision, ...], most: int) -> Iterator[tuple[str, ...
 
 def _troubles(plan: Plan) -> Iterator[str]:
     yield from (f"Warning: {warning}" for warning in plan.warnings)
-    yield from (f"Error: {f.path}: {f.error}" for f in plan.files if f.status.is_failed)
+    for file in plan.files:
+        if file.status is FileStatus.MISSING:
+            yield f"Warning: {file.path}: no such file; a run removes its record"
+        elif file.status.is_failed:
+            yield f"Error: {file_error(file.path, file.error)}"

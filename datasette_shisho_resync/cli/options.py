@@ -17,6 +17,7 @@ from ..model import Mode, Target
 from ..settings import PLUGIN, Settings, require_settings_at_top, settings_from
 
 F = TypeVar("F", bound=Callable[..., Any])
+ANY_PATH = click.Path(readable=False)  # what can't be read is a failure that its command tells, no misuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _split_mapping(
 
 
 _COMMON: tuple[Callable[[Any], Any], ...] = (
-    click.argument("database", type=click.Path()),
+    click.argument("database", type=ANY_PATH),
     click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
     click.option(
         "-c",

@@ -36,6 +36,12 @@ def table(rows: Iterable[Sequence[str]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
+def file_error(path: str, error: str | None) -> str:
+    """Return why a file failed, with its path once."""
+    path, error = shown(path), error or "could not be read"
+    return error if error.startswith(path) else f"{path}: {error}"
+
+
 def shortened(text: str, most: int) -> str:
     """Return one line of at most `most` columns."""
     plain = shown(" ".join(text[: 4 * most].split()))

@@ -18,7 +18,7 @@ from ..store.library import load_libraries
 from ..store.lookup import file_ids_at
 from . import confirmation
 from .command import FAILED, Command
-from .options import Common, chosen_target, common, mode_option, target_options, yes_option
+from .options import ANY_PATH, Common, chosen_target, common, mode_option, target_options, yes_option
 from .output import say, write_json
 from .plan_text import plan_lines, result_line
 from .session import open_session
@@ -32,7 +32,7 @@ Example:
 @click.command(cls=Command, epilog=_EXAMPLE, short_help="Bring one book or file up to date.")
 @common
 @target_options
-@click.option("--path", type=click.Path(), help="The path of the file, as it is here.")
+@click.option("--path", type=ANY_PATH, help="The path of the file, as it is here.")
 @mode_option
 @click.option(
     "--field",

@@ -14,7 +14,7 @@ import click
 from ..errors import MassRemoval, UnreadableFile
 from ..files import PathMap, checked_roots, shown
 from ..json_output import sendable
-from ..library_scan import Grouping, ScannedFile, ScanOptions, ScanReport, scan_library
+from ..library_scan import Grouping, ScanOptions, ScanReport, scan_library
 from ..model import Mode
 from ..resync import By
 from ..settings import Settings
@@ -23,8 +23,8 @@ from ..store.opening import copy_in_memory, open_or_create
 from ..value_text import counted
 from . import confirmation
 from .command import FAILED, Command
-from .options import Common, common, mode_option, yes_option
-from .output import say, write_json
+from .options import ANY_PATH, Common, common, mode_option, yes_option
+from .output import file_error, say, write_json
 from .program import program
 from .progress import ProgressLine
 from .session import session_on
@@ -39,7 +39,7 @@ Example:
 
 @click.command(cls=Command, epilog=_EXAMPLE, short_help="Bring a whole library up to date, or make one.")
 @common
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=ANY_PATH)
 @click.option("--library", metavar="NAME", help="The library that these folders belong to.")
 @mode_option
 @click.option("--dry-run", is_flag=True, help="Tell what would happen and write nothing.")
@@ -177,7 +177,8 @@ def _listed(report: ScanReport) -> Iterator[str]:
 
 def _report(report: ScanReport, common: Common, *, dry_run: bool) -> None:
     say(*(f"Warning: {warning}" for warning in report.warnings), err=True)
-    say(*(f"Error: {_reason(file)}" for file in report.files if file.status == "error"), err=True)
+    errors = (file_error(file.path, file.error) for file in report.files if file.status == "error")
+    say(*(f"Error: {error}" for error in errors), err=True)
     say(*(_listed(report) if dry_run else ()), *_summary(report))
     if dry_run:
         say("Dry run: nothing was written.")
@@ -191,11 +192,6 @@ def _advice(job_id: int, database: str) -> Iterator[str]:
         look = f"--root --template-dir {shlex.quote(str(TEMPLATES))}"
         yield f"To look at it: {program()} {database} {look}"
     yield f"To undo all of it: {program()} shisho undo {database} --job {job_id}"
-
-
-def _reason(file: ScannedFile) -> str:
-    path, error = shown(file.path), file.error or "could not be read"
-    return error if error.startswith(path) else f"{path}: {error}"
 
 
 def _summary(report: ScanReport) -> Iterator[str]:

@@ -1039,6 +1039,14 @@ def test_a_format_added_later_joins_its_book_in_a_folder_of_several(library: Lib
     assert books(library) == {"Dune": ["a.epub", "a.m4b"], "Emma": ["b.epub"]}
 
 
+def test_a_format_added_later_takes_its_book_out_of_a_series_in_search_too(library: Library) -> None:
+    put(library, "Dune/a.epub", epub("Dune", series="Saga", number=1))
+    scan(library)
+    put(library, "Dune/b.epub", epub("Arrakis", series="Other"))
+    scan(library, grouping=Grouping.FOLDER)
+    assert {r["name"]: r["book_titles"] for r in library.rows("series_fts")} == {"Saga": "", "Other": "Arrakis"}
+
+
 def test_a_part_added_later_joins_the_parts_before_it(library: Library) -> None:
     for number in (1, 2):
         put(library, f"Shelf/Dune part {number}.m4b", build_m4b(title=f"Dune part {number}", artist="F"))

@@ -37,7 +37,7 @@ from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, add_header
 from ..store.library import LibraryRow, file_ids
 from ..store.schema import LibrarySchema
-from ..store.snapshot import add_names, load_snapshot
+from ..store.snapshot import add_names, load_snapshot, series_of_book
 from ..store.times import now, to_stored
 from .job import Job
 from .known import KnownLibrary
@@ -188,6 +188,7 @@ class Importer:
     def _updated_book(self, writing: Writing, book_id: int, layers: Sequence[Layer]) -> MadeBook:
         """Let new files speak about a book that is there, as a scan would."""
         brief = self.known.brief(book_id)
+        self._unfinished.series |= series_of_book(self.conn, self.schema, book_id)
         snapshot = load_snapshot(self.conn, self.schema, brief, (), ())
         self.known.names.update(snapshot.identities.rows)
         record = Record("books", book_id, snapshot.book, tuple(layers))

@@ -1044,7 +1044,21 @@ def test_a_format_added_later_takes_its_book_out_of_a_series_in_search_too(libra
     scan(library)
     put(library, "Dune/b.epub", epub("Arrakis", series="Other"))
     scan(library, grouping=Grouping.FOLDER)
-    assert {r["name"]: r["book_titles"] for r in library.rows("series_fts")} == {"Saga": "", "Other": "Arrakis"}
+    titles = {r["name"]: r["book_titles"] for r in library.rows("series_fts")}
+    assert titles == {"Saga": "", "Other": "Arrakis"}
+
+
+@pytest.mark.parametrize(("is_there", "title"), [(True, "Emma"), (False, "Dune")])
+def test_a_book_does_not_take_the_sidecar_of_another_that_is_called_the_same_but_for_its_type(
+    library: Library, is_there: bool, title: str
+) -> None:
+    put(library, "a.epub", epub("Dune"))
+    scan(library)
+    if not is_there:
+        (library.root / "a.epub").unlink()
+    put(library, "a.cbz", build_cbz(comic_info=comic_info_xml("<Title>Emma</Title>")))
+    scan(library)
+    assert [b["title"] for b in library.rows("books")] == ["Dune", title]
 
 
 def test_a_part_added_later_joins_the_parts_before_it(library: Library) -> None:

@@ -5,6 +5,7 @@ Works inside the caller's transaction, and inserts what can wait at its end.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,11 +23,13 @@ from ..model import (
     Identities,
     Layer,
     Mode,
+    SidecarReading,
     Stored,
     Target,
     folded,
 )
 from ..model.portable import portable
+from ..parsers.sidecar import SIDECAR_SUFFIX
 from ..resync.companions import Companion, note_companions
 from ..resync.planning import names_in
 from ..resync.sidecar_drafts import sidecars_to_write
@@ -35,7 +38,7 @@ from ..sources import EXISTING_COVER, FILEPATH
 from ..store.apply import Writing, apply_changes, insert_list, scalar_columns
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, add_header
-from ..store.library import LibraryRow, file_ids
+from ..store.library import LibraryRow, file_ids, paths_called
 from ..store.schema import LibrarySchema
 from ..store.snapshot import add_names, load_snapshot, series_of_book
 from ..store.times import now, to_stored
@@ -101,8 +104,7 @@ class Importer:
         together = self._files_with(book)
         layers = {f.path: self._layers(f, book, together) for f in book.files}
         book_layers = [layer for f in book.files for layer in layers[f.path]]
-        sidecar = next((f.reading.book_sidecar for f in book.files if f.reading.book_sidecar), None)
-        book_layers.extend(book_sidecar_layer(sidecar, frozenset()))
+        book_layers.extend(book_sidecar_layer(self._sidecar_of(book), frozenset()))
         add_names(self.conn, self.schema, self.library.id, self.known.names, names_in(book_layers))
         entities = EntityRows(
             self.conn,
@@ -141,6 +143,18 @@ class Importer:
         if book_id is not None:
             files.extend(self.known.brief(book_id).files)
         return files
+
+    def _sidecar_of(self, book: NewBook) -> SidecarReading | None:
+        """Return the book's sidecar, unless it is that of a book whose file is called the same but for its
+        type: two such books have one place for it."""
+        sidecar = next((f.reading.book_sidecar for f in book.files if f.reading.book_sidecar), None)
+        if sidecar is None:
+            return None
+        stem, here = sidecar.path.removesuffix(SIDECAR_SUFFIX), self.settings.path_map.here
+        book_id = self.known.book_at(book.path)
+        namesakes = paths_called(self.conn, self.library.id, stem)
+        is_taken = any(pk != book_id and os.path.exists(here(path)) for path, pk in namesakes)
+        return None if is_taken else sidecar
 
     def _layers(self, file: NewFile, book: NewBook, together: Sequence[FileRow]) -> tuple[Layer, ...]:
         row = file.row(self.library.id)

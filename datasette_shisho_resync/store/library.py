@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -254,6 +255,20 @@ def is_own_library(conn: sqlite3.Connection) -> bool:
     """Tell whether the database was made by us and not by a Shisho server."""
     row = conn.execute("select 1 from sqlite_master where name = 'bun_migrations'").fetchone()
     return row is None
+
+
+def paths_called(conn: sqlite3.Connection, library_id: int, stem: str) -> Iterator[tuple[str, int]]:
+    """Yield the main files that have this path but for the extension, each with its book's id."""
+    rows = conn.execute(
+        """
+        select filepath, book_id
+        from files
+        where library_id = ? and file_role = 'main'
+            and filepath > cast(? as text) and filepath < cast(? as text)
+        """,
+        (library_id, sql_text(stem + "."), sql_text(stem + "/")),
+    )
+    return ((path, book_id) for path, book_id in rows if os.path.splitext(path)[0] == stem)
 
 
 @dataclass(frozen=True, slots=True)

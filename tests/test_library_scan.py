@@ -1061,6 +1061,15 @@ def test_a_book_does_not_take_the_sidecar_of_another_that_is_called_the_same_but
     assert [b["title"] for b in library.rows("books")] == ["Dune", title]
 
 
+def test_a_format_added_later_does_not_outdo_one_that_comes_after_it(library: Library) -> None:
+    put(library, "Dune/dune.m4b", build_m4b(title="As heard", artist="Ann Author"))
+    scan(library)
+    put(library, "Dune/dune.epub", epub("As read", language="en", description="Sand."))
+    scan(library)
+    assert (library.book()["title"], library.book()["description"]) == ("As heard", "Sand.")
+    assert library.run().plan.changes == ()
+
+
 def test_a_part_added_later_joins_the_parts_before_it(library: Library) -> None:
     for number in (1, 2):
         put(library, f"Shelf/Dune part {number}.m4b", build_m4b(title=f"Dune part {number}", artist="F"))

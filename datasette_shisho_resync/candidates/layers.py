@@ -32,7 +32,7 @@ from ..normalize.titles import (
 )
 from ..parsers.filename import parse_path
 from ..parsers.sidecar import SIDECAR_FIELDS, parse_sidecar
-from ..sources import FILEPATH, SIDECAR
+from ..sources import FILEPATH, SIDECAR, is_embedded
 from ..values import is_empty
 from .circumstances import Circumstances
 from .covers import cover_layers, is_cover, is_replaced_by_hand
@@ -41,6 +41,16 @@ _BOOK_NAMES = frozenset(f.name for f in BOOK_FIELDS)
 _FILE_NAMES = frozenset(f.name for f in FILE_FIELDS)
 _METADATA = tuple(f.name for f in FIELDS if f.name not in ("sort_title", "cover"))
 _metadata_of = attrgetter(*_METADATA)
+
+
+def but_for_later(layer: Layer, stored: Mapping[str, Stored]) -> Layer:
+    """Leave out of a new file's word on a book what a file says that comes later among the book's: of
+    equally good ones the last counts. Their sources sort as their types do."""
+    later = {n for n, s in stored.items() if is_embedded(s.source) and (s.source or "") > layer.source}
+    if not is_embedded(layer.source) or later.isdisjoint(layer.values):
+        return layer
+    values = {n: v for n, v in layer.values.items() if n not in later or is_empty(stored[n].value)}
+    return replace(layer, values=values)
 
 
 def file_layers(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..candidates import Circumstances, book_sidecar_layer, file_layers, is_part
+from ..candidates import Circumstances, book_sidecar_layer, but_for_later, file_layers, is_part
 from ..decide import Decision, Record, as_change, decide_record
 from ..fields import Kind, Level
 from ..files import cover_name, shown
@@ -205,7 +205,8 @@ class Importer:
         self._unfinished.series |= series_of_book(self.conn, self.schema, book_id)
         snapshot = load_snapshot(self.conn, self.schema, brief, (), ())
         self.known.names.update(snapshot.identities.rows)
-        record = Record("books", book_id, snapshot.book, tuple(layers))
+        news = tuple(but_for_later(layer, snapshot.book) for layer in layers)
+        record = Record("books", book_id, snapshot.book, news)
         decisions = decide_record(record, Mode.SCAN, self._identities)
         entries = apply_changes(writing, snapshot, [as_change(d) for d in decisions if d.changes])
         return MadeBook(book_id, False, {d.field.name: d.value for d in decisions}, tuple(entries))

@@ -42,8 +42,8 @@ def text_of(html: str) -> str:
 
 
 def form_of(html: str, **changes: Any) -> dict[str, Any]:
-    """Return what a browser would send of the page's form, every box checked."""
-    pairs = re.findall(r'<input type="(?:hidden|checkbox)" name="(\w+)" value="([^"]*)"', html)
+    """Return what a browser would send of the page's form as it is."""
+    pairs = re.findall(r'<input type="(?:hidden|(?=.* checked>)checkbox)" name="(\w+)" value="([^"]*)"', html)
     data: dict[str, Any] = {}
     for name, value in pairs:
         if name in ("fields", "offered"):
@@ -206,10 +206,25 @@ async def test_the_form_does_what_the_page_showed(client: Client, book: Library)
 
 async def test_deselected_fields_stay(client: Client, book: Library) -> None:
     page = (await client.get(f"{URL}?mode=refresh")).text
-    chosen = [name for name in form_of(page)["fields"] if name not in ("title", "sort_title")]
+    chosen = [name for name in form_of(page)["fields"] if name != "title"]
     await client.form(URL, form_of(page, fields=chosen))
     assert (book.book()["title"], book.book()["title_source"]) == (HOSTILE, "manual")
     assert book.genres() == ["Epic", "SF"]
+
+
+async def test_what_follows_the_title_is_chosen_with_it(client: Client, book: Library) -> None:
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    assert "Dune II" in text_of(page).partition("Sort title")[2]
+    assert "sort_title" not in form_of(page)["fields"]
+    await client.form(URL, form_of(page, fields=["title"]))
+    assert (book.book()["title"], book.book()["sort_title"]) == ("Dune II", "Dune II")
+
+
+async def test_a_sort_title_that_a_person_set_is_chosen_by_itself(client: Client, book: Library) -> None:
+    book.edit("books", sort_title="My place", sort_title_source="manual")
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    await client.form(URL, form_of(page, fields=["title"]))
+    assert (book.book()["title"], book.book()["sort_title"]) == ("Dune II", "My place")
 
 
 async def test_the_form_without_a_field_comes_back(client: Client, book: Library) -> None:
@@ -218,6 +233,7 @@ async def test_the_form_without_a_field_comes_back(client: Client, book: Library
     del data["fields"]
     response = await client.form(URL, data)
     assert (response.status_code, "Choose at least one field." in response.text) == (400, True)
+    assert "fields" not in form_of(response.text)
     assert book.book()["title"] == HOSTILE
 
 
@@ -241,6 +257,20 @@ async def test_a_plan_that_no_longer_holds_is_shown_again(client: Client, book: 
     assert book.book()["title"] == HOSTILE
     assert (await client.form(URL, form_of(response.text))).status_code == 303
     assert book.book()["title"] == "Dune III"
+
+
+async def test_a_plan_that_is_shown_again_leaves_out_what_was_deselected(
+    client: Client, book: Library
+) -> None:
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    chosen = [name for name in form_of(page)["fields"] if name != "title"]
+    book.rewrite(1, epub("Dune III", ["Frank Herbert"], description="A new field"))
+    again = (await client.form(URL, form_of(page, fields=chosen))).text
+    assert "title" in form_of(again)["offered"]
+    assert "title" not in form_of(again)["fields"]
+    assert "description" in form_of(again)["fields"]
+    assert (await client.form(URL, form_of(again))).status_code == 303
+    assert (book.book()["title"], book.book()["description"]) == (HOSTILE, "A new field")
 
 
 async def test_scan_needs_no_plan(client: Client) -> None:

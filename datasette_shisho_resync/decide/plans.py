@@ -97,24 +97,27 @@ def _row_to_json(row: RowImage) -> dict[str, object]:
     }
 
 
+def leader(change: Change, plan: Plan) -> str | None:
+    """Return the field with which this one comes along or is left out, None if it is chosen by itself.
+
+    So a sort title follows the title, unless a person set it.
+    """
+    follows = change.field == "sort_title" and change.old_source != MANUAL
+    return "title" if follows and any(c.field == "title" for c in plan.changes) else None
+
+
 def limited(plan: Plan, names: Collection[str] | None) -> Plan:
     """Return the plan limited to the named fields; what is left out is kept as `not_selected`.
 
     A limited plan removes no row, so it takes nothing from a supplement that would become the main
-    file either. The digest stays that of the whole plan. A sort title that follows the title comes along
-    or is left out with it, unless a person set it: then it has to be named.
+    file either. The digest stays that of the whole plan.
     """
     if names is None:
         return plan
-    title_changes = any(c.field == "title" for c in plan.changes)
     promotes = any(c.field == ROLE for c in plan.changes)
 
     def is_selected(change: Change) -> bool:
-        if promotes:
-            return False
-        if change.field == "sort_title" and title_changes and change.old_source != MANUAL:
-            return "title" in names
-        return change.field in names
+        return not promotes and (leader(change, plan) or change.field) in names
 
     selected = tuple(c for c in plan.changes if is_selected(c))
     left_out = tuple(

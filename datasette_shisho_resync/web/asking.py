@@ -28,13 +28,17 @@ class BadBody(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A resync as asked for, by whatever way; the row is not its business."""
+    """A resync as asked for, by whatever way; the row is not its business.
+
+    `deselected` are the fields that a person looked at and left out.
+    """
 
     mode: Mode = Mode.SCAN
     dry_run: bool = False
     fields: tuple[str, ...] | None = None
     digest: str | None = None
     confirm_missing: bool = False
+    deselected: frozenset[str] = frozenset()
 
     def ask(self, target: Target) -> Ask:
         return Ask(target, self.mode, self.fields, self.digest, self.confirm_missing)
@@ -175,10 +179,10 @@ def wish_from_form(body: bytes) -> Wish:
     chosen, offered = form.get("fields", []), form.get("offered", [])
     problems.extend(_unknown_fields(chosen))
     _raise(problems)
-    is_whole = set(offered) <= set(chosen)
+    deselected = frozenset(offered) - frozenset(chosen)
     digest = form.get("plan", [""])[0] or None
     confirm_missing = form.get("confirm_missing", [""])[0] == "1"
-    return Wish(mode, False, None if is_whole else tuple(chosen), digest, confirm_missing)
+    return Wish(mode, False, tuple(chosen) if deselected else None, digest, confirm_missing, deselected)
 
 
 def read_form(body: bytes, keys: Collection[str]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from ..decide import ROLE, Decision, as_change, effective_source
+from ..decide import ROLE, Decision, as_change, effective_source, leader
 from ..fields import BY_NAME
 from ..files import shown
 from ..json_output import sendable
@@ -67,7 +67,8 @@ def confirm_page(
     images = Images()
     rows = [shown_change(library, brief, c, visible, images) for c in plan.changes if is_field(c)]
     kept = [shown_change(library, brief, c, visible, images) for c in plan.kept]
-    groups, told = _groups(rows), plan_for(plan, visible)
+    leaders = {c.field: leader(c, plan) or c.field for c in plan.changes}
+    groups, told = _groups(rows, leaders), plan_for(plan, visible)
     return {
         **place_context(library, plan.target, brief),
         "notice": notice,
@@ -79,7 +80,7 @@ def confirm_page(
         "confirm_missing": wish.confirm_missing,
         "lost_count": sum(group["is_lost"] for group in groups),
         "groups": groups,
-        "offered": [group["field"] for group in groups],
+        "deselected": wish.deselected,
         "is_whole": bool(plan.removals) or any(c.field == ROLE for c in plan.changes),
         "promoted": [row_name(c.table, c.pk) for c in plan.changes if c.field == ROLE],
         "removals": removal_groups(plan.removals, names, visible),
@@ -138,15 +139,15 @@ def _cover_url(library: WebLibrary, brief: Brief, change: Change) -> str | None:
     return cover_url(library, change.pk, version)
 
 
-def _groups(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put the rows of one field together, as one choice; what a person would lose comes first."""
+def _groups(rows: Iterable[dict[str, Any]], leaders: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Put what is chosen together, as the rows of one field; what a person would lose comes first."""
     by_field: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        by_field.setdefault(row["field"], []).append(row)
+        by_field.setdefault(leaders[row["field"]], []).append(row)
     groups = [
         {
             "field": name,
-            "label": group[0]["label"],
+            "label": BY_NAME[name].label,
             "is_lost": any(r["is_lost"] for r in group),
             "names_row": len({r["row"] for r in group}) > 1,
             "rows": group,

@@ -144,6 +144,15 @@ async def test_manual_values_that_would_be_lost_stand_first_and_are_marked(clien
     assert not any("shisho-lost" in body for body in bodies[1:])
 
 
+async def test_every_file_whose_value_would_be_lost_counts(client: Client, book: Library) -> None:
+    book.rewrite(1, epub("Dune", language="en"))
+    second = book.add_file(1, "second.epub", epub("Dune", language="en"))
+    for file_id in (1, second):
+        book.edit("files", file_id, language="de", language_source="manual")
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    assert "3 values that a person set will be lost." in text_of(page)  # the title's is the third
+
+
 async def test_text_of_a_book_is_only_ever_text(client: Client) -> None:
     for name in ("resync?mode=refresh", "explain"):
         page = (await client.get(f"{ROW}/-/{name}")).text

@@ -78,7 +78,7 @@ def confirm_page(
         "sentence": _sentence(wish.mode, plan.target.table),
         "digest": plan.digest,
         "confirm_missing": wish.confirm_missing,
-        "lost_count": sum(group["is_lost"] for group in groups),
+        "lost_count": sum(row["is_lost"] for row in rows),
         "groups": groups,
         "deselected": wish.deselected,
         "is_whole": bool(plan.removals) or any(c.field == ROLE for c in plan.changes),

@@ -70,6 +70,18 @@ def test_an_echo_is_listed_and_never_wins() -> None:
     assert [c["value"] for c in title["candidates"]] == ["Beside"]
 
 
+def test_only_a_sort_title_that_follows_from_a_file_names_that_file() -> None:
+    def path_of_sort_title(title: Stored) -> object:
+        stored = {"title": title, "sort_title": Stored("")}
+        record = Record("books", 1, stored, (EPUB,))
+        [candidate] = decide_record(record, Mode.SCAN, Identities())[1].candidates
+        return candidate.path
+
+    assert path_of_sort_title(OLD) == "/b/a.epub"
+    assert path_of_sort_title(Stored("Embedded", "manual")) == "/b/a.epub"
+    assert path_of_sort_title(Stored("Mine", "manual")) is None
+
+
 def test_lists_have_the_shape_of_the_contract() -> None:
     authors = explain(planned(EPUB))["fields"][1]
 

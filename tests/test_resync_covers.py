@@ -9,7 +9,8 @@ from builders.pdf import add_image, written
 from library import Library, changed, epub, kept
 from pypdf import PdfWriter
 
-from datasette_shisho_resync.model import Mode, Reason
+from datasette_shisho_resync.model import CoverImage, Mode, Reason, Target
+from datasette_shisho_resync.resync import Ask
 from datasette_shisho_resync.store.history import forget_runs
 
 RED, BLUE, GREEN = (png(4, 6, color) for color in ("red", "blue", "green"))
@@ -361,3 +362,28 @@ def test_the_image_beside_a_new_comic_counts_for_the_page_that_its_cover_is(libr
     (folder / "a.cbz.cover.jpg").write_bytes(jpeg(39, 60, "red"))
     library.scan_all()
     assert (image(library), library.file()["cover_source"]) == (jpeg(39, 60, "red"), "existing_cover")
+
+
+@pytest.mark.parametrize(
+    ("source", "in_file", "beside", "reason"),
+    [
+        ("epub_metadata", RED, RED, Reason.SAME),
+        ("manual", RED, RED, Reason.SAME),
+        ("manual", BLUE, RED, Reason.LOWER_PRIORITY),
+        ("existing_cover", BLUE, RED, Reason.LOWER_PRIORITY),
+        ("epub_metadata", BLUE, GREEN, Reason.LOWER_PRIORITY),
+    ],
+)
+def test_the_cover_in_a_file_is_explained_also_where_a_scan_leaves_it_alone(
+    covered: Library, source: str, in_file: bytes, beside: bytes, reason: Reason
+) -> None:
+    covered.edit("files", cover_source=source)
+    covered.write(covered.root / "Shelf" / "a.epub.cover.png", beside)
+    if in_file != RED:
+        covered.rewrite(1, epub(cover=in_file))
+    planned = covered.service.planned(Ask(Target("files", 1)))
+    [cover] = [d for d in planned.decisions if d.field.name == "cover"]
+    [offered] = cover.candidates
+    assert isinstance(offered.value, CoverImage)
+    assert (offered.source, offered.value.data) == ("epub_metadata", in_file)
+    assert (cover.changes, cover.reason) == (False, reason)

@@ -21,12 +21,16 @@ def cover_layers(
     stored: Stored,
     circumstances: Circumstances,
     shown_path: str,
+    *,
+    is_by_hand: bool,
 ) -> Iterable[Layer]:
     """A cover in the file and an image beside it have one rank: which of them speaks depends on the mode.
 
     Import and scan prefer the image that is there; refresh and reset the one in the file. Scan
-    replaces a cover only if the file changed and the cover came from it.
+    replaces a cover only if the file changed and the cover came from it, and nobody put another image
+    in its place (`is_by_hand`); else what is in the file is an echo.
     """
+    is_echo = False
     embedded = parsed.cover if parsed and is_cover(parsed.cover, circumstances) else None
     beside = reading.image
     if circumstances.mode is Mode.SCAN:
@@ -35,12 +39,11 @@ def cover_layers(
             embedded, beside = (embedded, None) if was_renamed else (None, beside)
         elif stored.value is not None:
             beside = None
-            if circumstances.unchanged or not is_embedded(stored.source):
-                embedded = None
+            is_echo = circumstances.unchanged or is_by_hand or not is_embedded(stored.source)
     elif embedded is not None or (circumstances.mode is Mode.REFRESH and stored.value is not None):
         beside = None
     if embedded is not None and parsed is not None:
-        yield Layer(parsed.source, {"cover": embedded}, shown_path)
+        yield Layer(parsed.source, {"cover": embedded}, shown_path, is_echo)
     if beside is not None:
         yield Layer(EXISTING_COVER, {"cover": beside}, shown_path)
 

@@ -68,8 +68,8 @@ def file_layers(
 
     `seen`: the contents, (path, SHA-256), of its sidecars as last seen, and of its covers as written.
     """
-    if circumstances.mode is Mode.SCAN and is_replaced_by_hand(stored_cover, row, seen):
-        circumstances = replace(circumstances, cover_mimes=frozenset())
+    is_by_hand = circumstances.mode is Mode.SCAN and is_replaced_by_hand(stored_cover, row, seen)
+    for_others = replace(circumstances, cover_mimes=frozenset()) if is_by_hand else circumstances
     parsed = _comic_numbered(reading.parsed, row) if reading.parsed else None
     layers: list[Layer] = []
     if circumstances.path_speaks:
@@ -79,11 +79,13 @@ def file_layers(
         values = embedded_values(parsed, row, is_part=circumstances.is_part)
         layers.append(Layer(parsed.source, values, shown_path))
     if circumstances.mode is not Mode.RESET:  # Shisho's reset asks no plugin either
-        layers.extend(_enriched_layer(layer, circumstances, shown_path) for layer in reading.enriched)
-    layers.extend(cover_layers(reading, parsed, stored_cover, circumstances, shown_path))
+        layers.extend(_enriched_layer(layer, for_others, shown_path) for layer in reading.enriched)
+    layers.extend(
+        cover_layers(reading, parsed, stored_cover, circumstances, shown_path, is_by_hand=is_by_hand)
+    )
     if circumstances.sidecars_count:
         layers.extend(
-            _with_page(layer, reading, stored_cover, circumstances)
+            _with_page(layer, reading, stored_cover, for_others)
             for layer in sidecar_layer(reading.sidecar, seen, _FILE_NAMES)
         )
     return tuple(layers)

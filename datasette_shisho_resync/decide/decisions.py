@@ -170,10 +170,7 @@ def _decide(
     if winner is None:
         if mode is Mode.RESET and _is_cleared(field, stored):
             return decision(True, Reason.CLEARED, None, _cleared_source(field))
-        echoed = any(c.echo and comparison_key(field, c.value, identities) != stored_key for c in candidates)
-        return decision(
-            False, Reason.SIDECAR_ECHO if echoed else Reason.EMPTY_CANDIDATE, stored.value, source
-        )
+        return decision(False, _why_unheard(field, candidates, stored_key, identities), stored.value, source)
     if stored_key is None:
         differs = not is_empty(winner.value)
     else:
@@ -183,6 +180,18 @@ def _decide(
     if changes:
         return decision(True, reason, winner.value, winner.source)
     return decision(False, reason, stored.value, source)
+
+
+def _why_unheard(
+    field: Field, echoes: Sequence[Candidate], stored_key: object, identities: Identities
+) -> Reason:
+    """Return why a field stays about which nothing but echoes, if anything, speaks."""
+    others = [c for c in echoes if comparison_key(field, c.value, identities) != stored_key]
+    if any(c.source == SIDECAR for c in others):
+        return Reason.SIDECAR_ECHO
+    if others:
+        return Reason.LOWER_PRIORITY
+    return Reason.SAME if any(c.source != SIDECAR for c in echoes) else Reason.EMPTY_CANDIDATE
 
 
 def _winner(
@@ -262,7 +271,8 @@ def derived_source(source: str | None) -> str:
 def _decide_sort_title(record: Record, field: Field, stored: Stored, mode: Mode, title: Decision) -> Decision:
     """The sort title follows the title as it will be, unless a person set it: then only scan keeps it."""
     derived, source = sort_title(str(title.value or "")), derived_source(title.source)
-    candidate = Candidate(derived or None, source, title.winner.path if title.winner else None)
+    is_offered = title.winner is not None and title.winner.value == title.value
+    candidate = Candidate(derived or None, source, title.winner.path if title.winner and is_offered else None)
     differs = derived != (stored.value or "")
     kept_for_a_person = effective_source(stored) == MANUAL and (mode is Mode.SCAN or title.winner is None)
     changes, reason = differs, Reason.DERIVED

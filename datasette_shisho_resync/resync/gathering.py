@@ -48,13 +48,17 @@ class Reader(Protocol):
 @portable
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What somebody wants done. `fields` None means all; `digest` is the plan that must still hold."""
+    """What somebody wants done. `fields` None means all; `digest` is the plan that must still hold.
+
+    `explains`: tell of all that is offered, also of what can't count.
+    """
 
     target: Target
     mode: Mode = Mode.SCAN
     fields: tuple[str, ...] | None = None
     digest: str | None = None
     confirm_missing: bool = False
+    explains: bool = False
 
 
 @portable
@@ -140,7 +144,11 @@ class Gathering:
 
     def requests(self) -> list[ReadRequest]:
         """Return what will be read first."""
-        return read_requests(self.ask.mode, self.brief, self._wanted(), self.settings)
+        return self._requests(self._wanted())
+
+    def _requests(self, files: Sequence[FileRow]) -> list[ReadRequest]:
+        ask = self.ask
+        return read_requests(ask.mode, self.brief, files, self.settings, every_cover=ask.explains)
 
     def run(self) -> Gathered:
         self._read(self._wanted())
@@ -165,7 +173,7 @@ class Gathering:
         return [file]
 
     def _read(self, files: Sequence[FileRow]) -> None:
-        requests = read_requests(self.ask.mode, self.brief, files, self.settings)
+        requests = self._requests(files)
         if len(requests) == 1:  # the usual case: no other thread need wake up for it
             self._note(files[0], requests[0], self.reader.read(requests[0]))
             return
@@ -223,7 +231,7 @@ class Gathering:
         for file in self.brief.files:
             if file.is_main or file.id in self.readings:
                 continue
-            [request] = read_requests(self.ask.mode, self.brief, [replace(file, role="main")], self.settings)
+            [request] = self._requests([replace(file, role="main")])
             reading = self.reader.read(request)
             if reading.status is FileStatus.OK:
                 self.readings[file.id] = in_stored_form(reading, file.path, self.settings)
@@ -263,10 +271,10 @@ def own_root(roots: Sequence[str], path: str) -> str | None:
 
 
 def read_requests(
-    mode: Mode, brief: Brief, files: Sequence[FileRow], settings: Settings
+    mode: Mode, brief: Brief, files: Sequence[FileRow], settings: Settings, *, every_cover: bool = False
 ) -> list[ReadRequest]:
     """Return what a worker shall read for each file; the book's sidecar goes with every main one, as any
-    of them may turn out to be unreadable."""
+    of them may turn out to be unreadable. `every_cover`: also one that a scan leaves alone."""
     path_map = settings.path_map
     roots = readable_roots(brief.roots, settings)
     first_main = next((f for f in brief.files if f.is_main), None)
@@ -288,7 +296,7 @@ def read_requests(
                 sidecar_path=file_sidecar_path(here) if file.is_main else None,
                 book_sidecar_path=book_sidecar,
                 known=FileStat(file.size_bytes, known_ns) if known_ns is not None else None,
-                cover_if_changed=mode is Mode.SCAN and file.cover_name is not None,
+                cover_if_changed=mode is Mode.SCAN and file.cover_name is not None and not every_cover,
                 with_cover=settings.write_covers and file.is_main,
                 known_sidecars=known,
             )

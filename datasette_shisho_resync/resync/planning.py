@@ -67,18 +67,13 @@ def plan_run(
     ask: Ask,
     gathered: Gathered,
     settings: Settings,
-    *,
-    with_echoes: bool = False,
 ) -> Planned:
-    """`with_echoes`: the decisions list what unedited sidecars say too, as `explain` shows it.
-
-    Raises the error to report when no file could be read, and `BadRequest` for an unknown field.
-    """
+    """Raises the error to report when no file could be read, and `BadRequest` for an unknown field."""
     check_fields(ask.fields)
     if gathered.refusal is not None:
         raise gathered.refusal
     doomed = _doomed(conn, gathered)
-    snapshot, decisions = _decided(conn, schema, ask, gathered, doomed, with_echoes)
+    snapshot, decisions = _decided(conn, schema, ask, gathered, doomed)
     changes = [
         Change(d.table, d.pk, d.column or ROW, d.image, None, None, None, Reason.REMOVED) for d in doomed
     ]
@@ -120,7 +115,6 @@ def _decided(
     ask: Ask,
     gathered: Gathered,
     doomed: Sequence[DoomedRow],
-    with_echoes: bool,
 ) -> tuple[Snapshot, tuple[Decision, ...]]:
     """Load what the run may change and decide each field of what stays."""
     brief = gathered.brief
@@ -132,18 +126,20 @@ def _decided(
     covered = {f.id: _with_cover(bare.files[f.id], gathered.readings[f.id], f) for f in files}
     layers = {f.id: _layers(f, gathered, covered[f.id], bare, ask.mode) for f in files}
     book_layers = _book_layers(files, layers, gathered, bare, ask.mode)
-    speaking = (la for group in (*layers.values(), book_layers) for la in group if with_echoes or not la.echo)
+    speaking = (
+        la for group in (*layers.values(), book_layers) for la in group if ask.explains or not la.echo
+    )
     offered = names_in(speaking)
     identities = resolve_names(conn, schema, brief.library_id, bare.identities, offered)
     snapshot = replace(bare, files=covered, identities=identities)
     decisions: list[Decision] = []
     if with_book is not None and any(f.is_main for f in files) and not _has_lost_its_file(ask, gathered):
         record = Record("books", with_book.id, snapshot.book, book_layers)
-        decisions.extend(decide_record(record, ask.mode, identities, with_echoes=with_echoes))
+        decisions.extend(decide_record(record, ask.mode, identities, with_echoes=ask.explains))
     for file in files:
         if ask.target.table == "books" or file.id in (ask.target.pk, gathered.promoted):
             record = Record("files", file.id, covered[file.id], layers[file.id])
-            decisions.extend(decide_record(record, ask.mode, identities, with_echoes=with_echoes))
+            decisions.extend(decide_record(record, ask.mode, identities, with_echoes=ask.explains))
     return snapshot, tuple(decisions)
 
 

@@ -70,8 +70,8 @@ class Service:
     def planned(self, ask: Ask) -> Planned:
         """Return every decision, for `explain`."""
         with self.translated():
-            gathered = self.gather(ask)
-            return plan_run(self.conn, self.schema, ask, gathered, self.settings, with_echoes=True)
+            ask = replace(ask, explains=True)
+            return plan_run(self.conn, self.schema, ask, self.gather(ask), self.settings)
 
     def run(self, ask: Ask, by: By, check: Callable[[Gathered], None] = lambda gathered: None) -> Outcome:
         """Do a run: one transaction, then the files. Raises what `apply_run` raises.

@@ -112,10 +112,9 @@ class LibraryReader:
 
     async def planned(self, ask: Ask, brief: Brief) -> Planned:
         """Return every decision, for `explain`."""
+        ask = replace(ask, explains=True)
         gathered = await self._gather(ask, brief)
-        return await self.read(
-            lambda conn, schema: plan_run(conn, schema, ask, gathered, self.settings, with_echoes=True)
-        )
+        return await self.read(lambda conn, schema: plan_run(conn, schema, ask, gathered, self.settings))
 
     async def recorded_run(self, run_id: int) -> Run:
         """Return a run of the history. Raises UnknownRow."""

@@ -12,6 +12,8 @@ from chromium import page_of_root
 from library import Library, epub
 from serving import serving
 
+from datasette_shisho_resync.site import TEMPLATES
+
 STATUS = ".row-mutation-status"
 SCAN = "a[role=menuitem]:has-text('Scan for new metadata')"
 
@@ -199,6 +201,17 @@ def test_pages_of_jobs_fit_a_phone(page: Any, shelf: Library, path: str) -> None
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(f"/library/{path}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_very_long_title_makes_no_card_taller_than_others(browser: Any, shelf: Library) -> None:
+    shelf.edit("books", title="W" * 300)
+    with (
+        serving(shelf.path, "--template-dir", str(TEMPLATES)) as port,
+        page_of_root(browser, f"http://127.0.0.1:{port}") as page,
+    ):
+        page.goto("/library/books")
+        heights = [card.bounding_box()["height"] for card in page.locator(".shisho-card-link").all()]
+    assert max(heights) < 1.3 * min(heights)
 
 
 def test_no_text_of_a_book_is_run(page: Any, shelf: Library) -> None:

@@ -135,6 +135,20 @@ def test_an_error_is_said_aloud_and_nothing_changes(page: Any, shelf: Library) -
     assert shelf.book()["title"] == "Dune"
 
 
+def test_a_scan_that_doubts_the_disk_leads_to_where_a_removal_is_confirmed(page: Any, shelf: Library) -> None:
+    for pk in (1, 2):
+        shelf.remove(pk)
+    page.goto("/library/books/1")
+    page.click(".page-action-menu summary")
+    page.click(SCAN)
+    page.click(f"{STATUS} >> text=Is it really gone?")
+    assert "file 1." in page.inner_text("section.content")
+    page.click("text=look at what would be removed")
+    page.click("input[type=submit]")
+    page.wait_for_url(re.compile("/library/books$"))
+    assert [row["id"] for row in shelf.rows("books")] == [2]
+
+
 def test_the_keyboard_alone_scans(page: Any, shelf: Library) -> None:
     page.goto("/library/books/1")
     page.focus(".page-action-menu summary")

@@ -346,7 +346,11 @@ async def test_rows_that_only_lose_a_reference_are_told_apart_from_those_that_go
 
 async def test_a_removal_on_a_doubtful_disk_can_be_confirmed(client: Client, book: Library) -> None:
     book.remove(1)
-    assert (await client.get(f"{URL}?mode=refresh")).status_code == 409
+    for query, mode in (("?mode=refresh", "refresh"), ("", "scan")):
+        refused = await client.get(URL + query)
+        assert refused.status_code == 409
+        assert f'href="?mode={mode}&amp;confirm_missing=1"' in refused.text
+        assert "It would have been: file 1." in text_of(refused.text)
     page = (await client.get(f"{URL}?mode=refresh&confirm_missing=1")).text
     assert (await client.form(URL, form_of(page))).status_code == 303
     assert book.rows("books") == []

@@ -57,8 +57,19 @@ async function scan(rowUrl, query = "") {
   } catch {
     throw new Error(`The server answered ${response.status}.`);
   }
-  if (!answer.ok) throw new Error(answer.error);
+  if (!answer.ok) {
+    // A page tells what would be removed, and how to say that it may be.
+    const page = answer.would_remove ? rowUrl + SCAN : null;
+    throw Object.assign(new Error(answer.error), { page });
+  }
   return answer;
+}
+
+function linkTo(url, text) {
+  const link = document.createElement("a");
+  link.href = url;
+  link.textContent = text;
+  return link;
 }
 
 async function withPending(control, work) {
@@ -69,7 +80,8 @@ async function withPending(control, work) {
   try {
     await work();
   } catch (error) {
-    say(error.message, true);
+    const status = say(error.message, true);
+    if (error.page) status.append(" ", linkTo(error.page, "Is it really gone?"));
   } finally {
     control.removeAttribute("aria-busy");
     control.classList.remove("shisho-busy");

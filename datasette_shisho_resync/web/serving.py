@@ -18,7 +18,9 @@ from datasette.utils.asgi import Base400
 
 from ..errors import Conflict, DatabaseBusy, JobRunning, ResyncError, RootUnavailable
 from ..json_output import error_to_json, sendable
+from ..model import Mode
 from ..store.schema import translate
+from ..value_text import row_name
 from .addresses import job_url
 from .asking import BadBody, is_json
 from .library import WebLibrary
@@ -174,14 +176,27 @@ async def error_response(call: Call, error: ResyncError) -> Response:
 
 
 def _error_context(call: Call, error: ResyncError) -> dict[str, Any]:
-    is_missing = isinstance(error, RootUnavailable) and "mode" in call.request.args
+    is_missing = isinstance(error, RootUnavailable)
     return {
         "error": sendable(error.message),
         "status": error.status,
-        "would_remove": sendable(error.would_remove) if isinstance(error, RootUnavailable) else (),
+        "would_remove": _rows_in_words(error.would_remove) if isinstance(error, RootUnavailable) else (),
         "job_url": _running_job_url(call, error) if isinstance(error, JobRunning) else None,
-        "confirm_url": f"?mode={call.request.args.get('mode')}&confirm_missing=1" if is_missing else None,
+        "confirm_url": _confirm_url(call.request) if is_missing else None,
     }
+
+
+def _confirm_url(request: Request) -> str | None:
+    """Return where a removal can be confirmed, if the plan of a run was asked for."""
+    if request.method != "GET" or not request.path.endswith("/-/resync"):
+        return None
+    return f"?mode={request.args.get('mode') or Mode.SCAN.value}&confirm_missing=1"
+
+
+def _rows_in_words(names: Iterable[str]) -> list[str]:
+    """Return what people call the rows that an error names as `files/3`."""
+    rows = (name.partition("/") for name in names)
+    return [row_name(table, int(pk)) for table, _, pk in rows]
 
 
 def _running_job_url(call: Call, error: JobRunning) -> str | None:

@@ -74,10 +74,17 @@ async def test_a_removed_book_comes_back(client: Client, book: Library) -> None:
     book.remove(1)
     run = (await client.resync()).json()["run"]
     page = (await client.get(f"/library/resync_runs/{run}/-/undo")).text
-    assert "Comes back" in page
+    back = page.partition("Comes back")[2]
+    assert 0 < back.index("book 1") < back.index("file 1") < back.index("authors 1")
     response = await client.form(f"/library/resync_runs/{run}/-/undo", {"undo": "Undo"})
     assert response.headers["location"] == "/library/books/1"
     assert book.book()["title"] == "Dune"
+
+
+async def test_the_page_of_an_undo_says_that_it_is_one(client: Client) -> None:
+    undone = (await post(client, actor={"id": "root"})).json()["run"]
+    page = (await client.get(f"/library/resync_runs/{undone}/-/undo")).text
+    assert "Puts back what undoing run 1 of" in page
 
 
 async def test_a_field_changed_since_is_409_and_named(client: Client, book: Library) -> None:

@@ -64,6 +64,7 @@ class Run:
     mode: str
     undone_by: int | None
     entries: tuple[Entry, ...]
+    undo_of: int | None = None
 
 
 def record_run(
@@ -162,7 +163,8 @@ def _decoded(value: dict[str, Any]) -> Any:
 def load_run(conn: sqlite3.Connection, run_id: int) -> Run:
     """Raises `UnknownRow`."""
     row = conn.execute(
-        "select id, target_table, target_pk, mode, undone_by from resync_runs where id = ?", (run_id,)
+        "select id, target_table, target_pk, mode, undone_by, undo_of from resync_runs where id = ?",
+        (run_id,),
     ).fetchone()
     if row is None:
         raise UnknownRow(f"There is no run {run_id}.")
@@ -175,7 +177,8 @@ def load_run(conn: sqlite3.Connection, run_id: int) -> Run:
         """,
         (run_id,),
     )
-    return Run(row[0], Target(row[1], row[2]), str(row[3]), row[4], tuple(Entry(*e) for e in entries))
+    target, changes = Target(row[1], row[2]), tuple(Entry(*e) for e in entries)
+    return Run(row[0], target, str(row[3]), row[4], changes, row[5])
 
 
 def made_by_undone_runs(conn: sqlite3.Connection, run_id: int, table: str) -> tuple[Entry, ...]:

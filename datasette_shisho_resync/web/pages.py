@@ -26,7 +26,7 @@ from .display import Cell, Images, list_cells, shown_cell
 from .history import entry_cells, row_of
 from .library import WebLibrary
 from .redaction import is_visible, plan_for
-from .removals import Names, removal_groups
+from .removals import Names, removal_groups, standing
 from .words import (
     BUTTONS,
     EXPLAIN,
@@ -222,7 +222,7 @@ def _verdict(decision: Decision) -> str:
 def undo_page(library: WebLibrary, run: Run, brief: Brief | None, visible: frozenset[str]) -> dict[str, Any]:
     """Return what an undo would put back, fields before rows."""
     fields = [e for e in run.entries if e.field in BY_NAME]
-    rows = [e for e in run.entries if e.field == ROW]
+    rows = sorted((e for e in run.entries if e.field == ROW), key=lambda e: standing(e.table))
     others = [e for e in run.entries if e not in fields and e not in rows]
     return {
         **place_context(library, run.target, brief),
@@ -230,6 +230,7 @@ def undo_page(library: WebLibrary, run: Run, brief: Brief | None, visible: froze
         "run_url": library.datasette.urls.row(library.name, "resync_runs", str(run.id)),
         "label": UNDO,
         "mode": shown(run.mode),
+        "undo_of": run.undo_of,
         "is_mutable": library.db.is_mutable,
         "fields": [_undone_field(e) for e in fields],
         "back": [_undone_row(e, e.old, visible) for e in rows if e.old is not None],

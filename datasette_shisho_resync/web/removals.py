@@ -18,7 +18,6 @@ from .library import WebLibrary
 from .redaction import is_visible
 
 Names = Mapping[tuple[str, int], str]
-_ORDER = {"books": 0, "files": 1}
 _FIELDS = {"books": BOOK_FIELDS, "files": FILE_FIELDS}
 
 
@@ -39,9 +38,14 @@ async def names_of(library: WebLibrary, removals: Sequence[Change]) -> Names:
     return await library.read(load_names)
 
 
+def standing(table: str) -> int:
+    """Return where rows of a table stand in a list of rows: books and files first."""
+    return TABLES.index(table) if table in TABLES else len(TABLES)
+
+
 def removal_groups(removals: Sequence[Change], names: Names, visible: frozenset[str]) -> list[dict[str, Any]]:
     """Return the rows by table, books and files first, each with what it is called if it is visible."""
-    ordered = sorted(removals, key=lambda c: (_ORDER.get(c.table, 2), c.table, c.pk))
+    ordered = sorted(removals, key=lambda c: (standing(c.table), c.table, c.pk))
     groups = []
     for table, group in groupby(ordered, key=lambda c: c.table):
         is_shown = is_visible(table, visible)

@@ -493,3 +493,18 @@ def test_undo_of_a_job_holds_no_more_than_a_few_covers(book: Library) -> None:
     covers = [book.file_path(pk).with_name("b.epub.cover.jpg").read_bytes() for pk in range(2, count + 1)]
     assert covers == [first] * (count - 1)
     assert peak < Limits().max_cover_bytes + 8 * size  # reading one takes as much as it may have
+
+
+def test_search_follows_a_file_that_comes_and_goes_by_undo(library: Library) -> None:
+    library.add_witness()
+    book_id = library.add_book("Two")
+    library.add_file(book_id, "a.epub", epub("Dune"))
+    library.add_file(book_id, "b.epub", epub("Dune"))
+    library.scan(pk=book_id)
+    library.remove(3)
+    run_id = library.scan("files", 3).run_id
+    for count in (2, 1, 2):
+        run_id = library.undo(run_id).run_id
+        paths = [file["filepath"] for file in library.rows("files", f"book_id = {book_id}")]
+        assert len(paths) == count
+        assert library.rows("books_fts", f"book_id = {book_id}")[0]["filenames"] == " ".join(paths)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import UnknownRow
@@ -71,13 +72,13 @@ def undo_run(
     run = load_undo(conn, schema, run_id)
     started_at = now()
     with exact_text(conn):
-        before = _brief(conn, run.target)
+        before = _brief(conn, run)
         undo = Undo(conn, schema, run, started_at)
         if before is not None and before.book is not None and _made(run, "books", before.book.id):
             unindex_book(conn, schema, before.book.id)
         series = _series_ids(conn, schema, before)
         undo.apply(with_leftovers=is_last)
-        brief = _brief(conn, run.target)
+        brief = _brief(conn, run)
         _index(conn, schema, brief, series | _series_ids(conn, schema, brief))
         changed = set(_changed_fields(undo.entries, brief))
         companions, replaced, warnings = _companions(conn, schema, run, brief, changed, settings)
@@ -100,11 +101,21 @@ def undo_run(
         )
 
 
-def _brief(conn: sqlite3.Connection, target: Target) -> Brief | None:
-    try:
-        return load_brief(conn, target)
-    except UnknownRow:
-        return None
+def _brief(conn: sqlite3.Connection, run: Run) -> Brief | None:
+    """Return what a run is about, of a file that is not there the book that it was in."""
+    for target in (run.target, *_books_of_files(run)):
+        with suppress(UnknownRow):
+            return load_brief(conn, target)
+    return None
+
+
+def _books_of_files(run: Run) -> Iterator[Target]:
+    """Yield the books of the files whose rows came or went."""
+    for entry in run.entries:
+        if (entry.table, entry.field) == ("files", "row"):
+            row = from_cell(entry.new if entry.old is None else entry.old)
+            if isinstance(row.get("book_id"), int):
+                yield Target("books", row["book_id"])
 
 
 def _changed_fields(entries: Iterable[Entry], brief: Brief | None) -> Iterator[tuple[str, int, str]]:

@@ -1148,6 +1148,22 @@ def test_a_library_whose_folder_was_renamed_is_not_imported_again(library: Libra
     assert scan_folder(library, renamed).unchanged == 1
 
 
+def test_a_folder_of_several_that_was_renamed_is_not_imported_again(library: Library) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    second, renamed = library.folder / "second", library.folder / "renamed"
+    (second / "Emma").mkdir(parents=True)
+    (second / "Emma" / "emma.epub").write_bytes(epub("Emma"))
+    assert scan_folder(library, second).imported == 1
+    second.rename(renamed)
+    before = library.dump()
+    with pytest.raises(BadRequest, match=re.escape(f"--path-map {second}={renamed}")):
+        scan_folder(library, renamed)
+    assert library.dump() == before
+    (renamed / "Emma" / "emma.epub").write_bytes(epub("Quite another book that is called the same"))
+    assert scan_folder(library, renamed).imported == 1
+
+
 def test_a_link_to_a_folder_of_the_library_is_that_folder(library: Library) -> None:
     put(library, "Dune/dune.epub", epub("Dune"))
     scan(library)

@@ -207,6 +207,21 @@ def test_sidecars_that_stayed_in_a_folder_that_was_renamed_too_speak_for_no_othe
     assert_settled(numbered)
 
 
+def test_a_sidecar_that_another_book_left_in_a_folder_becomes_that_of_the_book_that_moved_there(
+    library: Library,
+) -> None:
+    for title in ("Dune", "Emma"):
+        put(library, f"{title}/book.epub", epub(title))
+    scan(library)
+    (library.root / "Dune" / "book.epub").rename(library.root / "dune, lent.epub")
+    scan(library)
+    (library.root / "Emma" / "book.epub").rename(library.root / "Dune" / "book.epub")
+    assert scan(library).moved == 1
+    assert library.sidecar(library.root / "Dune" / "Dune.metadata.json")["title"] == "Emma"
+    assert library.sidecar(library.root / "Dune" / "book.epub.metadata.json")["name"] == "Emma"
+    assert_settled(library)
+
+
 def test_an_edit_of_a_sidecar_beside_files_that_changed_names_is_taken_alone(numbered: Library) -> None:
     swap(numbered.root / "A/b1.epub", numbered.root / "A/b2.epub")
     scan(numbered)

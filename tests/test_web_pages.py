@@ -144,6 +144,17 @@ async def test_manual_values_that_would_be_lost_stand_first_and_are_marked(clien
     assert not any("shisho-lost" in body for body in bodies[1:])
 
 
+async def test_a_field_that_a_person_emptied_is_told_and_counts_as_lost(
+    client: Client, book: Library
+) -> None:
+    book.rewrite(1, epub("Dune", description="Sand."))
+    book.edit("books", 1, description=None, description_source="manual")
+    panel = (await client.get(ROW)).text
+    assert re.search(r"<dt>set by a person</dt><dd>Title, .*Description \(empty\)", panel)
+    page = (await client.get(f"{URL}?mode=refresh")).text
+    assert "2 values that a person set will be lost." in text_of(page)
+
+
 async def test_every_file_whose_value_would_be_lost_counts(client: Client, book: Library) -> None:
     book.rewrite(1, epub("Dune", language="en"))
     second = book.add_file(1, "second.epub", epub("Dune", language="en"))

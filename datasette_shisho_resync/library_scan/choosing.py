@@ -66,16 +66,16 @@ class Chooser:
         return self.service.settings.path_map.here(stored).rstrip("/")
 
     def _require_strange(self, library: LibraryRow, fresh: Sequence[str]) -> None:
-        """Raises BadRequest where no folder of the library is here, and a new one seems to be one of them: a
-        scan would import it again. Shisho's may lie elsewhere in its container."""
-        paths = library.paths
-        if not fresh or not paths or any(os.path.isdir(self._here(path)) for path in paths):
+        """Raises BadRequest where a new folder seems to be one of the library's that are not here: a scan
+        would import it again. Shisho's may lie elsewhere in its container."""
+        gone = [path for path in library.paths if not os.path.isdir(self._here(path))]
+        if not fresh or not gone:
             return
-        pairs = ((old, new) for old in paths for new in fresh if self._has_files_of(library, old, new))
+        pairs = ((old, new) for old in gone for new in fresh if self._has_files_of(library, old, new))
         old, new = next(pairs, (None, fresh[0]))
-        if old is None and is_own_library(self.conn):
+        if old is None and (is_own_library(self.conn) or len(gone) < len(library.paths)):
             return
-        name = shown(old or paths[0])
+        name = shown(old or gone[0])
         mapped = shlex.quote(f"{name}={shown(new)}")
         raise BadRequest(
             f"The library {library.name!r} has the folder {name}, which does not exist here. "
@@ -83,10 +83,10 @@ class Chooser:
         )
 
     def _has_files_of(self, library: LibraryRow, old: str, new: str) -> bool:
-        """Tell whether any file of a folder lies at its place in another one."""
+        """Tell whether any file of a folder lies at its place in another one, as large as it was."""
         here, start = self._here(new), len(old.rstrip("/"))
         rows = known_files(self.conn, library.id, old)
-        return any(os.path.lexists(here + row.path[start:]) for row in rows)
+        return any(_size(here + row.path[start:]) == row.size_bytes for row in rows)
 
     def _with_paths(
         self, library: LibraryRow, fresh: Sequence[str], covered: Sequence[tuple[LibraryRow, str]]
@@ -102,3 +102,10 @@ class Chooser:
             if not any(holds(other, path) for other in fresh if other != path):
                 add_path(self.conn, library_id, path)
         return next(lib for lib in load_libraries(self.conn) if lib.id == library_id)
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None

@@ -73,21 +73,6 @@ def without_copies(moves: Iterable[Move], replaced: Iterable[Pair]) -> list[Move
     return list(pairs.values())
 
 
-def books_beside_others(moves: Iterable[Move], replaced: Iterable[Pair]) -> tuple[int, ...]:
-    """Return the books with files that lie where others lay, or would lie if their folder had only moved."""
-    places = {file.path for _, file in replaced}
-    return tuple(
-        dict.fromkeys(
-            row.book_id for row, file in moves if file.path in places or _has_moved_anew(row.path, file.path)
-        )
-    )
-
-
-def _has_moved_anew(old: str, new: str) -> bool:
-    """Tell whether both a file's folder and its own name are others."""
-    return os.path.dirname(old) != os.path.dirname(new) and os.path.basename(old) != os.path.basename(new)
-
-
 def in_order(goals: Mapping[int, tuple[str, str]]) -> Iterator[tuple[int, str, str]]:
     """Yield (row, from, to) for rows with their (old, new) paths so that no two ever have one path: the last
     of a chain goes first, and one of a ring steps aside and goes twice."""

@@ -28,7 +28,7 @@ from ..workers import WorkerPool
 from .alone import only_job
 from .batch import BatchWriter
 from .choosing import Chooser
-from .exchanges import Move, books_beside_others
+from .exchanges import Move
 from .garbage import rare_collections
 from .import_units import ImportUnit, make_units
 from .importing import Importer
@@ -135,7 +135,8 @@ class Scan:
             self.service.transaction(lambda: self._retouch(found))
         gone = self._gone(found) if self.options.prune else []
         self._read_and_write(found, units)
-        self.tally.warnings.extend(rewrite_sidecars(self.service, books_beside_others(moves, found.replaced)))
+        books = dict.fromkeys(row.book_id for row, _ in moves)
+        self.tally.warnings.extend(rewrite_sidecars(self.service, books))
         self.service.written.extend(moved)
         if found.edited:
             self.service.transaction(lambda: touch_sidecars(self.conn, found.edited, found.started_ns))

@@ -1,5 +1,5 @@
-"""Sidecars that stayed where they were when files took each other's places: each is made that of the file
-beside which it lies now."""
+"""Sidecars that stayed where they were when other files came there: each is made that of the file beside
+which it lies now."""
 
 from __future__ import annotations
 

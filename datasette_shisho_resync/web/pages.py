@@ -127,9 +127,8 @@ def shown_change(
 
 
 def is_lost(change: Change) -> bool:
-    """Tell whether a value that a person set goes."""
-    has_value = not isinstance(change.old, RowImage) and not is_empty(change.old)
-    return change.old_source == MANUAL and has_value
+    """Tell whether a value that a person set, if only to nothing, goes."""
+    return change.old_source == MANUAL and not isinstance(change.old, RowImage)
 
 
 def _cover_url(library: WebLibrary, brief: Brief, change: Change) -> str | None:

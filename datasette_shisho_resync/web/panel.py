@@ -13,6 +13,7 @@ from ..files import shown
 from ..json_output import sendable
 from ..model import TABLES, Brief, FileRow, Stored, Target
 from ..resync import find_brief
+from ..sources import MANUAL
 from ..store.history import list_runs
 from ..store.schema import LibrarySchema
 from ..store.snapshot import load_snapshot
@@ -89,9 +90,13 @@ def _sources(stored: Mapping[str, Stored]) -> list[dict[str, str]]:
     """Return the fields by where they come from, in the order of the field table."""
     by_source: dict[str, list[str]] = {}
     for name, value in stored.items():
-        source = source_in_words(effective_source(value))
-        if source and not (is_empty(value.value) and name != "cover"):
-            by_source.setdefault(source, []).append(BY_NAME[name].label)
+        source, label = effective_source(value), BY_NAME[name].label
+        if is_empty(value.value) and name != "cover":
+            if source != MANUAL:
+                continue
+            label += " (empty)"
+        if words := source_in_words(source):
+            by_source.setdefault(words, []).append(label)
     return [{"source": str(sendable(s)), "fields": ", ".join(labels)} for s, labels in by_source.items()]
 
 

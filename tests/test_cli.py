@@ -410,7 +410,7 @@ def test_history_lists_the_runs_of_a_row_newest_first(edited: Library) -> None:
     told = call("history", edited.database, "--book", 1).stdout.splitlines()
 
     assert [run["mode"] for run in every] == ["refresh", "scan"]
-    assert [run["id"] for run in of_file] == [every[0]["id"]]
+    assert of_file == every
     assert (of_file[0]["target_table"], of_file[0]["changed"], of_file[0]["via"]) == ("files", 2, "cli")
     assert [line.split()[:3] for line in told[1:]] == [["2", "file", "1"], ["1", "book", "1"]]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from library import Library
+from library import Library, epub
 
 from datasette_shisho_resync.fields import BY_NAME, Level
 from datasette_shisho_resync.model import (
@@ -173,11 +173,45 @@ def test_remembering_the_same_sidecar_again_writes_nothing(bare: Library) -> Non
     assert [row["sha256"] for row in bare.rows("resync_sidecars")] == ["cc"]
 
 
+def runs_on(library: Library, target: Target | None) -> list[int]:
+    return [run["id"] for run in list_runs(library.conn, target, limit=10)]
+
+
 def test_runs_of_a_book_include_those_of_its_files(book: Library) -> None:
     book.scan("files", 1)
-    assert [run["id"] for run in list_runs(book.conn, Target("books", 1))] == [1]
-    assert [run["id"] for run in list_runs(book.conn, Target("books", 2))] == []
-    assert [run["id"] for run in list_runs(book.conn, None)] == [1]
+    assert runs_on(book, Target("books", 1)) == [1]
+    assert runs_on(book, Target("books", 2)) == []
+    assert runs_on(book, None) == [1]
+
+
+def test_runs_of_a_book_include_those_of_a_file_that_was_its(book: Library) -> None:
+    book.add_file(1, "b.epub", epub())
+    book.scan("files", 2)
+    book.remove(2)
+    book.scan("files", 2)
+    assert runs_on(book, Target("books", 1)) == [2, 1]
+    book.undo(2)
+    assert runs_on(book, Target("books", 1)) == runs_on(book, Target("files", 2)) == [3, 2, 1]
+
+
+def test_runs_of_a_file_include_those_of_its_book_that_changed_it(book: Library) -> None:
+    book.rewrite(1, epub(language="en"))
+    book.scan()
+    book.edit("books", title="Mine", title_source="sidecar")
+    book.refresh()
+    assert {c["table_name"] for c in book.rows("resync_changes") if c["run_id"] == 2} == {"books"}
+    assert runs_on(book, Target("files", 1)) == [1]
+
+
+@pytest.mark.parametrize("table", ["books", "files"])
+def test_runs_of_a_row_are_found_by_indexes(bare: Library, table: str) -> None:
+    bare.with_history()
+    traced: list[str] = []
+    bare.conn.set_trace_callback(traced.append)
+    list_runs(bare.conn, Target(table, 1), limit=10)
+    bare.conn.set_trace_callback(None)
+    plan = [row[3] for row in bare.conn.execute(f"explain query plan {traced[0]}")]
+    assert [step for step in plan if step.startswith("SCAN")] == []
 
 
 def test_old_runs_are_forgotten_with_what_only_they_need(book: Library) -> None:

@@ -485,7 +485,8 @@ async def test_the_panel_shows_files_sources_and_the_last_run(client: Client) ->
     assert 'href="/library/files/1"' in panel
     assert re.search(r"<dt>set by a person</dt><dd>Title", panel)
     assert 'href="/library/resync_runs/1/-/undo"' in panel
-    assert "target_table=books&amp;target_pk=1" in panel
+    history = await client.get(unescape(re.findall(r'href="([^"]+)">History', panel)[0]))
+    assert " 1 row " in text_of(history.text)
 
 
 @pytest.mark.parametrize("table", ["books", "files"])

@@ -75,7 +75,7 @@ def _forget(service: Service, days: int) -> int:
 
 def _runs(service: Service, target: Target | None) -> list[dict[str, Any]]:
     """Return the runs of a row, also of one that was removed. Raises UnknownRow if it never was."""
-    runs = list_runs(service.conn, target) if service.schema.has_history else []
+    runs = list_runs(service.conn, target, limit=1000) if service.schema.has_history else []
     if target is not None and not runs:
         find_brief(service.conn, target)
     return runs

@@ -17,6 +17,7 @@ from ..errors import UnknownRow
 from ..model import Target
 from ..model.portable import portable
 from .schema import insert_rows, quoted, sql_text
+from .schema.history_tables import FORMER_BOOK, REMOVED_FILE
 from .times import now
 from .waiting import WaitingRows
 
@@ -215,17 +216,44 @@ def load_blob(conn: sqlite3.Connection, sha256: str) -> bytes | None:
     return bytes(row[0]) if row else None
 
 
-def list_runs(conn: sqlite3.Connection, target: Target | None, *, limit: int = 1000) -> list[dict[str, Any]]:
-    """Return runs, newest first; those of a book include those of its files."""
-    where = ""
-    values: list[Any] = []
-    if target is not None:
-        where = "where (target_table = ? and target_pk = ?)"
-        values = [target.table, target.pk]
-        if target.table == "books":
-            where += " or (target_table = 'files' and target_pk in (select id from files where book_id = ?))"
-            values.append(target.pk)
-    rows = conn.execute(f"select * from resync_runs {where} order by id desc limit ?", [*values, limit])
+_RUNS_ON: Mapping[str, str] = {
+    "books": f"""
+        select id
+        from resync_runs
+        where target_table = 'books' and target_pk = :pk
+        union all
+        select id
+        from resync_runs
+        where target_table = 'files' and target_pk in (
+            select id
+            from files
+            where book_id = :pk
+            union all
+            select row_pk
+            from resync_changes
+            where {REMOVED_FILE} and {FORMER_BOOK} = :pk
+        )
+    """,
+    "files": """
+        select id
+        from resync_runs
+        where target_table = 'files' and target_pk = :pk
+        union all
+        select run_id
+        from resync_changes
+        where table_name = 'files' and row_pk = :pk
+    """,
+}
+
+
+def list_runs(conn: sqlite3.Connection, target: Target | None, *, limit: int) -> list[dict[str, Any]]:
+    """Return runs, newest first; of a book those on any file that is or was its, of a file all that
+    changed it."""
+    where = f"where id in ({_RUNS_ON[target.table]})" if target else ""
+    rows = conn.execute(
+        f"select * from resync_runs {where} order by id desc limit :limit",
+        {"pk": target and target.pk, "limit": limit},
+    )
     return [dict(zip(r.keys(), r, strict=True)) for r in rows]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..decide import effective_source
 from ..fields import BY_NAME
 from ..files import shown
 from ..json_output import sendable
-from ..model import TABLES, Brief, FileRow, Stored, Target
+from ..model import Brief, FileRow, Stored, Target
 from ..resync import find_brief
 from ..sources import MANUAL
 from ..store.history import list_runs
@@ -28,6 +28,7 @@ from .pages import place_context
 from .words import UNDO, row_title, source_in_words
 
 _MOST_FILES = 20
+_MOST_RUNS = 100  # their ids make the address of the history
 _TO_THE_MINUTE = 16  # characters of a stored time
 
 
@@ -44,7 +45,7 @@ async def panel_of(library: WebLibrary, actor: Actor, target: Target) -> dict[st
         brief = find_brief(conn, target)
         file_ids = [target.pk] if target.table == "files" else []
         snapshot = load_snapshot(conn, schema, brief, file_ids, [])
-        runs = list_runs(conn, target, limit=1) if schema.has_history and may_see_runs else []
+        runs = list_runs(conn, target, limit=_MOST_RUNS) if schema.has_history and may_see_runs else []
         return brief, snapshot.files[target.pk] if file_ids else snapshot.book, runs
 
     brief, stored, runs = await library.read(load_panel)
@@ -57,7 +58,7 @@ async def panel_of(library: WebLibrary, actor: Actor, target: Target) -> dict[st
         "more_files": max(0, len(files) - _MOST_FILES),
         "sources": _sources(stored),
         "last_run": _run(library, runs[0]) if runs else None,
-        "history_url": _history_url(library, target) if runs else None,
+        "history_url": _history_url(library, runs) if runs else None,
         "explain_url": f"{library.datasette.urls.row(library.name, target.table, str(target.pk))}/-/explain",
         "undo_label": UNDO,
         "is_mutable": library.db.is_mutable,
@@ -114,7 +115,6 @@ def _run(library: WebLibrary, run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _history_url(library: WebLibrary, target: Target) -> str:
+def _history_url(library: WebLibrary, runs: Sequence[Mapping[str, Any]]) -> str:
     table = library.datasette.urls.table(library.name, "resync_runs")
-    assert target.table in TABLES
-    return f"{table}?target_table={target.table}&target_pk={target.pk}&_sort_desc=id"
+    return f"{table}?id__in={','.join(str(run['id']) for run in runs)}&_sort_desc=id"

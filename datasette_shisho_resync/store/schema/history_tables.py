@@ -87,11 +87,17 @@ HISTORY_TABLES: Mapping[str, str] = {
 # Columns that came later: a history of an earlier version has them from its next job on.
 _LATER = (("resync_jobs", "would_remove", "integer not null default 0"),)
 
-_INDEXES = (
-    ("resync_runs", "target_table, target_pk"),
-    ("resync_runs", "job_id"),
-    ("resync_changes", "run_id"),
-)
+REMOVED_FILE = "table_name = 'files' and field = 'row' and json_valid(old_value)"
+FORMER_BOOK = "cast(json_extract(old_value, '$.book_id') as integer)"
+"""Of a change: that a file's row went, and of which book. Worded as the index is, which else is not used."""
+
+_INDEXES: Mapping[str, str] = {
+    "ix_resync_runs_target_table_target_pk": "resync_runs (target_table, target_pk)",
+    "ix_resync_runs_job_id": "resync_runs (job_id)",
+    "ix_resync_changes_run_id": "resync_changes (run_id)",
+    "ix_resync_changes_files": "resync_changes (row_pk) where table_name = 'files'",
+    "ix_resync_changes_removed_files": f"resync_changes ({FORMER_BOOK}) where {REMOVED_FILE}",
+}
 
 
 def create_history(conn: sqlite3.Connection) -> None:
@@ -101,6 +107,5 @@ def create_history(conn: sqlite3.Connection) -> None:
     for table, column, definition in _LATER:
         if not conn.execute("select 1 from pragma_table_info(?) where name = ?", (table, column)).fetchone():
             conn.execute(f"alter table {table} add column {column} {definition}")
-    for table, columns in _INDEXES:
-        index = f"ix_{table}_{columns.replace(', ', '_')}"
-        conn.execute(f"create index if not exists {index} on {table} ({columns})")
+    for name, columns in _INDEXES.items():
+        conn.execute(f"create index if not exists {name} on {columns}")

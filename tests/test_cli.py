@@ -415,6 +415,22 @@ def test_history_lists_the_runs_of_a_row_newest_first(edited: Library) -> None:
     assert [line.split()[:3] for line in told[1:]] == [["2", "file", "1"], ["1", "book", "1"]]
 
 
+def test_history_says_that_older_runs_are_left_out(library: Library) -> None:
+    insert = "insert into resync_runs (started_at, via, target_table, target_pk, mode)"
+    counted = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 999)"
+    library.rows(f"{insert} {counted} select '', 'cli', 'books', 1, 'scan' from n")
+    assert call("history", library.database).stderr == ""
+    assert answer("history", library.database)["truncated"] is False
+
+    library.rows(f"{insert} values ('', 'cli', 'books', 1, 'scan')")
+    told = call("history", library.database)
+    said = answer("history", library.database)
+
+    assert told.stderr == "These are the newest 1,000 runs; older ones are left out.\n"
+    assert len(told.stdout.splitlines()) == 1 + 1000
+    assert (len(said["runs"]), said["runs"][-1]["id"], said["truncated"]) == (1000, 2, True)
+
+
 def test_history_forgets_old_runs(library: Library) -> None:
     library.rows("update resync_runs set finished_at = '2001-01-01 00:00:00+00:00'")
 

@@ -18,6 +18,7 @@ from .options import Common, chosen_target, common, target_options
 from .output import say, table, write_json
 from .session import open_session
 
+_MOST_RUNS = 1000
 _DAY_NS = 86_400 * 10**9
 _COLUMNS = (
     "finished_at",
@@ -50,20 +51,24 @@ Example:
     help="Forget the runs that are older; they can't be undone any more.",
 )
 def command(common: Common, book_id: int | None, file_id: int | None, days: int | None) -> None:
-    """List the runs recorded in DATABASE, newest first."""
+    """List the runs recorded in DATABASE, newest first, at most 1,000."""
     target = chosen_target(book_id, file_id)
     if target is not None and days is not None:
         raise click.UsageError("--prune forgets runs of the whole library: leave out --book and --file.")
     with open_session(common, writes=days is not None) as session:
         forgotten = None if days is None else _forget(session.service, days)
         runs = _runs(session.service, target)
+    is_truncated = len(runs) > _MOST_RUNS
+    del runs[_MOST_RUNS:]
     if common.as_json:
         pruned = {} if forgotten is None else {"forgotten": forgotten}
-        write_json({"ok": True, **pruned, "runs": sendable(runs)})
+        write_json({"ok": True, **pruned, "runs": sendable(runs), "truncated": is_truncated})
         return
     if forgotten is not None:
         say(f"{counted(forgotten, 'run')} forgotten.")
     say(*(_lines(runs) if runs else ["No runs."]))
+    if is_truncated:
+        say(f"These are the newest {_MOST_RUNS:,} runs; older ones are left out.", err=True)
 
 
 def _forget(service: Service, days: int) -> int:
@@ -74,8 +79,11 @@ def _forget(service: Service, days: int) -> int:
 
 
 def _runs(service: Service, target: Target | None) -> list[dict[str, Any]]:
-    """Return the runs of a row, also of one that was removed. Raises UnknownRow if it never was."""
-    runs = list_runs(service.conn, target, limit=1000) if service.schema.has_history else []
+    """Return the runs of a row, also of one that was removed, and one more than are listed.
+
+    Raises UnknownRow if there never was such a row.
+    """
+    runs = list_runs(service.conn, target, limit=_MOST_RUNS + 1) if service.schema.has_history else []
     if target is not None and not runs:
         find_brief(service.conn, target)
     return runs

@@ -233,7 +233,7 @@ def test_a_folder_may_be_named_as_the_database_has_it(database: Path, media: Pat
 
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [("nothing", "there is no such folder"), ("media/One/One.epub", "it is not a folder")],
+    [("nothing", "No such file or directory"), ("media/One/One.epub", "Not a directory")],
 )
 def test_only_folders_can_be_scanned(
     database: Path, media: Path, monkeypatch: pytest.MonkeyPatch, path: str, reason: str

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 from builders.images import png
+from click.testing import CliRunner
+from datasette.cli import cli
 from library import BY, Library, epub
 from reader import Reader
 
@@ -396,3 +398,21 @@ def test_of_two_people_at_one_book_the_second_is_told(new_edition: Library) -> N
         with pytest.raises(StalePlan):
             second.run(Ask(Target("books", 1), Mode.REFRESH, digest=digests[1]), BY)
         assert book.dump() == before
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_scan_of_a_folder_that_may_not_be_read_leaves_nothing_behind(
+    open_folder: Path, is_new: bool
+) -> None:
+    database, closed, media = (open_folder / name for name in ("library.db", "closed", "media"))
+    open_folder.chmod(0o777)
+    media.mkdir()
+    closed.mkdir(mode=0)
+    with without_privileges():
+        if not is_new:
+            assert CliRunner().invoke(cli, ["shisho", "scan", str(database), str(media)]).exit_code == 0
+        before = {path: path.read_bytes() for path in open_folder.iterdir() if path.is_file()}
+        told = CliRunner().invoke(cli, ["shisho", "scan", str(database), str(media), str(closed)])
+    assert (told.exit_code, told.stderr) == (1, f"Error: {closed}: Permission denied\n")
+    assert {path: path.read_bytes() for path in open_folder.iterdir() if path.is_file()} == before
+    assert bool(before) is not is_new

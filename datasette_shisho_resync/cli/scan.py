@@ -112,10 +112,10 @@ def _folders(paths: tuple[str, ...], path_map: PathMap) -> tuple[str, ...]:
     """
     here = [_place(path, path_map) for path in paths]
     for path in here:
-        if not os.path.exists(path):
-            raise UnreadableFile(shown(path), "there is no such folder")
-        if not os.path.isdir(path):
-            raise UnreadableFile(shown(path), "it is not a folder")
+        try:
+            os.scandir(path).close()
+        except OSError as error:
+            raise UnreadableFile(shown(path), str(error.strerror)) from error
     return checked_roots(map(os.path.abspath, here))
 
 

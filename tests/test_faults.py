@@ -416,3 +416,23 @@ def test_a_scan_of_a_folder_that_may_not_be_read_leaves_nothing_behind(
     assert (told.exit_code, told.stderr) == (1, f"Error: {closed}: Permission denied\n")
     assert {path: path.read_bytes() for path in open_folder.iterdir() if path.is_file()} == before
     assert bool(before) is not is_new
+
+
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("folder", "it is a folder"),
+        ("closed.db", "it may not be read"),
+        ("closed/library.db", "it may not be read"),
+    ],
+)
+def test_a_database_that_can_not_be_opened_says_why(
+    open_folder: Path, name: str, reason: str, create: bool
+) -> None:
+    (open_folder / "folder").mkdir()
+    (open_folder / "closed.db").touch(mode=0)
+    (open_folder / "closed").mkdir(mode=0)
+    with without_privileges(), pytest.raises(NotALibrary) as caught:
+        open_library(str(open_folder / name), create=create)
+    assert caught.value.message == f"{open_folder / name}: {reason}."

@@ -287,11 +287,6 @@ def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes | None, r
     assert str(path) in caught.value.message
 
 
-def test_a_folder_is_no_database(tmp_path: Path) -> None:
-    with pytest.raises(NotALibrary, match="can't be opened"):
-        open_library(str(tmp_path))
-
-
 def test_a_library_is_made_in_a_folder_that_is_there(tmp_path: Path) -> None:
     path = tmp_path / "none" / "lib.db"
     with pytest.raises(NotALibrary, match=r"there is no folder .*/none"):

@@ -47,7 +47,7 @@ def open_library(path: str, *, create: bool = False, timeout_seconds: float = 5.
 
     Raises: NotALibrary for what is missing, empty or no database; DatabaseBusy.
     """
-    if not create and not os.path.exists(path):
+    if not create and _is_missing(path):
         raise NotALibrary(f"{path}: there is no such database.")
     folder = os.path.dirname(path)
     if create and folder and not os.path.isdir(folder):
@@ -56,11 +56,11 @@ def open_library(path: str, *, create: bool = False, timeout_seconds: float = 5.
         return _connected(path, "rwc" if create else "rw", create, timeout_seconds)
     except sqlite3.Error as error:
         if not _is_at_rest(path):
-            raise translate(error, path) from error
+            raise _refusal(error, path) from error
     try:
         return _connected(path, "ro&immutable=1", False, timeout_seconds)
     except sqlite3.Error as error:
-        raise translate(error, path) from error
+        raise _refusal(error, path) from error
 
 
 def open_to_read(path: str) -> sqlite3.Connection:
@@ -92,9 +92,32 @@ def _connected(path: str, mode: str, create: bool, timeout_seconds: float) -> sq
 def _is_at_rest(path: str) -> bool:
     """Tell whether all of a database is in its one file and nobody here can add to it: SQLite wants to keep
     the log of one in WAL mode beside it even to read, but need not."""
-    folder, is_effective = os.path.dirname(os.path.abspath(path)), os.access in os.supports_effective_ids
-    is_writable = os.access(folder, os.W_OK, effective_ids=is_effective)
-    return os.path.isfile(path) and not os.path.exists(f"{path}-wal") and not is_writable
+    folder = os.path.dirname(os.path.abspath(path))
+    return os.path.isfile(path) and not os.path.exists(f"{path}-wal") and not _may(folder, os.W_OK)
+
+
+def _refusal(error: sqlite3.Error, path: str) -> ResyncError:
+    """Return what is wrong with the file, for which SQLite has one word, else what SQLite says."""
+    if os.path.isdir(path):
+        return NotALibrary(f"{path}: it is a folder.")
+    if not _is_missing(path) and not _may(path, os.R_OK):
+        return NotALibrary(f"{path}: it may not be read.")
+    return translate(error, path)
+
+
+def _may(path: str, right: int) -> bool:
+    return os.access(path, right, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _is_missing(path: str) -> bool:
+    """Tell whether there is no such file; one in a folder that nobody here may enter could be there."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _prepare(conn: sqlite3.Connection, path: str, create: bool) -> None:

@@ -181,7 +181,11 @@ def _object(data: object) -> dict[str, Any]:
 
 def _named(data: object) -> dict[str, Any]:
     """A bare name stands for an entry that has nothing else."""
-    return {"name": data} if isinstance(data, str) else _object(data)
+    if isinstance(data, str):
+        return {"name": data}
+    if not isinstance(data, dict) or "name" not in data:
+        raise ValueError("has an entry that is neither a name nor an object with a name")
+    return data
 
 
 def _part(data: dict[str, Any], key: str, read: Callable[[object, Limits], _T], limits: Limits) -> _T:

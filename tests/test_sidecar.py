@@ -148,17 +148,17 @@ def test_one_bad_value_is_left_out_with_a_warning(content: dict[str, Any], warni
     assert parsed({"title": "T", **content}) == ParsedFile("sidecar", title="T", warnings=(warning,))
 
 
-NO_OBJECT = "has an entry that is not an object"
+NO_NAME = "has an entry that is neither a name nor an object with a name"
 ISBN, ISBN_ENTRY = Identifier("isbn_13", "9780316229296"), {"type": "isbn_13", "value": "9780316229296"}
 
 
 @pytest.mark.parametrize(
     ("key", "entries", "kept", "what"),
     [
-        ("genres", ["SF", 5, "Fantasy"], ("SF", "Fantasy"), f"{NO_OBJECT}; entry 2 was left out."),
-        ("tags", [None, "a", []], ("a",), f"{NO_OBJECT}; entries 1, 3 were left out."),
-        ("genres", ["a", *[0] * 9], ("a",), f"{NO_OBJECT}; entries 2, 3, 4, 5 … were left out."),
-        ("genres", [0], (), f"{NO_OBJECT}; entry 1 was left out."),
+        ("genres", ["SF", 5, "Fantasy"], ("SF", "Fantasy"), f"{NO_NAME}; entry 2 was left out."),
+        ("tags", [None, "a", [], {"tag": "b"}], ("a",), f"{NO_NAME}; entries 1, 3, 4 were left out."),
+        ("genres", ["a", *[0] * 9], ("a",), f"{NO_NAME}; entries 2, 3, 4, 5 … were left out."),
+        ("genres", [0], (), f"{NO_NAME}; entry 1 was left out."),
         (
             "narrators",
             [{"name": 5}, "N"],
@@ -171,7 +171,12 @@ ISBN, ISBN_ENTRY = Identifier("isbn_13", "9780316229296"), {"type": "isbn_13", "
             (Author("A"),),
             "has an entry with an unknown role; entry 2 was left out.",
         ),
-        ("identifiers", [ISBN_ENTRY, "978"], (ISBN,), f"{NO_OBJECT}; entry 2 was left out."),
+        (
+            "identifiers",
+            [ISBN_ENTRY, "978"],
+            (ISBN,),
+            "has an entry that is not an object; entry 2 was left out.",
+        ),
     ],
 )
 def test_one_bad_entry_leaves_the_others_of_a_list(

@@ -492,6 +492,15 @@ def test_undo_of_a_job_removes_what_the_scan_made(library: Library) -> None:
     assert told.stdout == "1 run of job 1 undone.\n"
     assert library.rows("select count(*) from books") == [(0,)]
     assert library.file.exists()
+    again = answer("undo", library.database, "--job", 1, exit_code=1)
+    assert (again["status"], again["error"]) == (409, "Job 1 has nothing to undo.")
+
+
+def test_a_library_without_a_history_has_no_job_to_undo(library: Library) -> None:
+    for table in ("resync_changes", "resync_runs", "resync_jobs"):
+        library.rows(f"drop table {table}")
+    said = answer("undo", library.database, "--job", 1, exit_code=1)
+    assert (said["status"], said["error"]) == (404, "There is no job 1.")
 
 
 # --- settings -------------------------------------------------------------------------------------

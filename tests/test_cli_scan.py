@@ -231,6 +231,15 @@ def test_a_folder_may_be_named_as_the_database_has_it(database: Path, media: Pat
     assert (told.exit_code, json.loads(told.stdout)["unchanged"]) == (0, 1)
 
 
+def test_what_was_not_done_needs_no_undo(database: Path, media: Path) -> None:
+    call(database, media)
+    (media / "broken.epub").write_text("no archive")
+
+    told = call(database, media)
+
+    assert (told.exit_code, told.stdout.splitlines()[2:]) == (1, [])
+
+
 @pytest.mark.parametrize(
     ("path", "reason"),
     [("nothing", "No such file or directory"), ("media/One/One.epub", "Not a directory")],

@@ -183,15 +183,16 @@ def _report(report: ScanReport, common: Common, *, dry_run: bool) -> None:
     if dry_run:
         say("Dry run: nothing was written.")
     elif report.job_id is not None:
-        say(*_advice(report.job_id, shlex.quote(common.database)))
+        say(*_advice(report, shlex.quote(common.database)))
 
 
-def _advice(job_id: int, database: str) -> Iterator[str]:
+def _advice(report: ScanReport, database: str) -> Iterator[str]:
     """Yield what to do next: after the first scan how to look at the library, too."""
-    if job_id == 1:
+    if report.job_id == 1:
         look = f"--root --template-dir {shlex.quote(str(TEMPLATES))}"
         yield f"To look at it: {program()} {database} {look}"
-    yield f"To undo all of it: {program()} shisho undo {database} --job {job_id}"
+    if report.imported or report.updated or report.moved or report.removed:
+        yield f"To undo all of it: {program()} shisho undo {database} --job {report.job_id}"
 
 
 def _summary(report: ScanReport) -> Iterator[str]:

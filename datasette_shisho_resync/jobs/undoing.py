@@ -10,6 +10,7 @@ from datasette import Forbidden
 from ..errors import Conflict
 from ..model import TABLES
 from ..resync import By, Service, Undone
+from ..store.history import nothing_to_undo
 from ..store.jobs import JobRecord, count_undoable
 from ..web.access import rights_on
 from ..web.guards import may_look
@@ -41,7 +42,7 @@ async def require_undoable(call: Call, library: WebLibrary, record: JobRecord) -
         raise Conflict(f"Job {record.id} is still running: stop it first.")
     count = await runs_to_undo(library, record)
     if not count:
-        raise _nothing(record)
+        raise nothing_to_undo(record.id)
     if count > MOST_RUNS:
         command = f"datasette shisho undo DATABASE --job {record.id}"
         raise Conflict(f"Job {record.id} made {count:,} runs: undo so many with the command {command!r}.")
@@ -59,12 +60,6 @@ async def undo_job(call: Call, library: WebLibrary, record: JobRecord) -> tuple[
             return service.undo_job(record.id, by)
 
     undone: tuple[Undone, ...] = await asyncio.shield(library.in_thread(library.with_service, undo))
-    if not undone:  # somebody else was faster
-        raise _nothing(record)
     for one in undone:
         await tell_undo(library, call.actor, one)
     return undone
-
-
-def _nothing(record: JobRecord) -> Conflict:
-    return Conflict(f"Job {record.id} has nothing to undo.")

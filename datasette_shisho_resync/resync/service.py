@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from ..errors import StalePlan
+from ..errors import StalePlan, UnknownRow
 from ..model import Outcome
 from ..settings import Settings
 from ..store.history import load_blob, runs_of_job
@@ -103,10 +103,13 @@ class Service:
         """Undo every run of a job, newest first, in one transaction: all of them or none.
 
         The covers that come back are not all in memory at once; what is returned has no companions.
+        Raises as `undo`.
         """
 
         def undo_all() -> tuple[Undone, ...]:
-            runs = runs_of_job(self.conn, job_id) if self.schema.has_history else []
+            if not self.schema.has_history:
+                raise UnknownRow(f"There is no job {job_id}.")
+            runs = runs_of_job(self.conn, job_id)
             return tuple(self._undo_lightly(r, by, is_last=r == runs[-1]) for r in runs)
 
         return tuple(self._finish_lightly(undone) for undone in self.transaction(undo_all))

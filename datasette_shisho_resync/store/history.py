@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UnknownRow
+from ..errors import Conflict, UnknownRow
 from ..model import Target
 from ..model.portable import portable
 from .schema import insert_rows, quoted, sql_text
@@ -302,7 +302,7 @@ def finish_job(
 
 
 def runs_of_job(conn: sqlite3.Connection, job_id: int) -> list[int]:
-    """Return a job's runs that are not undone, newest first. Raises `UnknownRow`."""
+    """Return a job's runs that are not undone, newest first. Raises `UnknownRow`, `Conflict` for none."""
     if conn.execute("select 1 from resync_jobs where id = ?", (job_id,)).fetchone() is None:
         raise UnknownRow(f"There is no job {job_id}.")
     rows = conn.execute(
@@ -313,5 +313,11 @@ def runs_of_job(conn: sqlite3.Connection, job_id: int) -> list[int]:
         order by id desc
         """,
         (job_id,),
-    )
+    ).fetchall()
+    if not rows:
+        raise nothing_to_undo(job_id)
     return [r[0] for r in rows]
+
+
+def nothing_to_undo(job_id: int) -> Conflict:
+    return Conflict(f"Job {job_id} has nothing to undo.")

@@ -106,6 +106,9 @@ def _with_companions(
         cover = _page_of(sidecar.path, sidecar.parsed.cover_page, load_page, request, warnings.append)
         sidecar = replace(sidecar, parsed=replace(sidecar.parsed, cover=cover))
     enriched = _enriched(parsed, request, extensions, warnings.append)
+    cover_mimes = _writable(request, parsed, sidecar, enriched)
+    if parsed.cover and parsed.cover.mime not in cover_mimes and _is_other(parsed.cover, image, is_known):
+        warnings.append(f"{shown(request.path)}: its cover can't be written beside it.")
     return FileReading(
         request.path,
         FileStatus.OK,
@@ -116,9 +119,14 @@ def _with_companions(
         image_name=image_name,
         sidecar=sidecar,
         book_sidecar=_sidecar(request.book_sidecar_path, folder, request, warnings.append),
-        cover_mimes=_writable(request, parsed, sidecar, enriched),
+        cover_mimes=cover_mimes,
         warnings=tuple(warnings),
     )
+
+
+def _is_other(cover: CoverImage, image: CoverImage | None, is_known: bool) -> bool:
+    """Tell whether a cover would be new beside a file; an image there comes first until it `is_known`."""
+    return image is None or (is_known and image.sha256 != cover.sha256)
 
 
 def _parsed(file: BinaryIO, stat: FileStat, request: ReadRequest, extensions: Extensions) -> ParsedFile:

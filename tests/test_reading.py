@@ -244,6 +244,30 @@ def test_a_broken_cover_is_a_warning(tmp_path: Path, name: str, content: str, re
 
 
 @pytest.mark.parametrize(
+    ("there", "known", "is_wanted", "is_told"),
+    [
+        (None, None, True, True),
+        (None, None, False, False),
+        (png(7), "chosen.png", True, True),
+        (png(), "chosen.png", True, False),
+        (png(7), "gone.png", True, False),
+    ],
+)
+def test_a_cover_that_has_no_place_beside_its_file_is_a_warning_if_it_is_another(
+    tmp_path: Path, there: bytes | None, known: str | None, is_wanted: bool, is_told: bool
+) -> None:
+    path = tmp_path / "a.cbz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("001.png", png())
+    (tmp_path / "a.cbz.cover.png").mkdir()
+    if there is not None:
+        (tmp_path / ("chosen.png" if known == "chosen.png" else "a.cbz.cover.jpg")).write_bytes(there)
+    request = replace(request_for(path, None), image_name=known, with_cover=is_wanted)
+    told = [w for w in read(request, default_extensions()).warnings if "a.cbz.cover.png" not in w]
+    assert told == ([f"{path}: its cover can't be written beside it."] if is_told else [])
+
+
+@pytest.mark.parametrize(
     ("there", "known", "expected"),
     [
         (["a.text.cover.png"], None, "a.text.cover.png"),

@@ -254,7 +254,8 @@ def test_what_lies_in_the_place_of_a_cover_and_is_no_image_file_of_its_own_stays
     place.rename(place.with_name("theirs.png"))
     place.mkdir() if target is None else place.symlink_to(target)
     covered.rewrite(1, epub(cover=BLUE))
-    covered.run(mode)
+    told = f"{covered.file_path()}: its cover can't be written beside it."
+    assert covered.run(mode).warnings.count(told) == 1
     assert not covered.run(mode).changed
     assert place.is_dir() if target is None else place.readlink() == Path(target)
     assert covered.rows("resync_pending") == []

@@ -39,6 +39,12 @@ def rank(source: str | None) -> int:
     return _RANKS[PLUGIN] if source and source.startswith("plugin:") else _WORST
 
 
+def embedded_source(file_type: str) -> str:
+    """Return the source of what is read from inside a file of this type."""
+    source = f"{file_type}_metadata"
+    return source if source in _RANKS else FILE
+
+
 def is_embedded(source: str | None) -> bool:
     """Tell whether a value was read from inside a media file."""
     return rank(source) == _RANKS[EPUB] and source != EXISTING_COVER

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from builders.cbz import build_cbz, comic_info_xml
+from builders.extensions import enrich_with_genres, parse_text
 from builders.images import jpeg
 from builders.m4b import build_m4b
 from builders.pdf import build_pdf
@@ -19,10 +20,13 @@ from library import BY, Library, epub
 from datasette_shisho_resync.demo.mp4 import item
 from datasette_shisho_resync.errors import BadRequest, JobRunning, MassRemoval, UndoConflict
 from datasette_shisho_resync.files import PathMap
+from datasette_shisho_resync.hooks import default_extensions
 from datasette_shisho_resync.library_scan import Grouping, Progress, ScanOptions, ScanReport, scan_library
 from datasette_shisho_resync.library_scan.loss import is_much
-from datasette_shisho_resync.model import Mode, Target
+from datasette_shisho_resync.model import Limits, Mode, Target
 from datasette_shisho_resync.store.schema import create_library, open_library
+from datasette_shisho_resync.workers import WorkerPool
+from datasette_shisho_resync.workers.extensions import Extensions
 
 
 def scan(
@@ -1068,6 +1072,24 @@ def test_a_format_added_later_does_not_outdo_one_that_comes_after_it(library: Li
     scan(library)
     assert (library.book()["title"], library.book()["description"]) == ("As heard", "Sand.")
     assert library.run().plan.changes == ()
+
+
+@pytest.mark.parametrize(
+    ("there", "added", "title"),
+    [("a.text", "b.pdf", "there"), ("a.pdf", "b.text", "added"), ("a.early", "b.pdf", "added")],
+)
+def test_which_format_counts_does_not_depend_on_which_came_first(
+    library: Library, there: str, added: str, title: str
+) -> None:
+    parsers = {**default_extensions().parsers, "text": parse_text, "early": parse_text}
+    with WorkerPool(1, Limits(), Extensions(parsers, (("genres", enrich_with_genres),))) as pool:
+        library.pool = library.service.reader = pool
+        for name, said in ((there, "there"), (added, "added")):
+            put(library, f"Book/{name}", build_pdf(title=said) if name.endswith("pdf") else said.encode())
+            scan(library)
+        assert library.book()["title"] == title
+        assert library.genres() == [f"About {title}", "Space opera"]
+        assert library.run().plan.changes == ()
 
 
 def test_a_part_added_later_joins_the_parts_before_it(library: Library) -> None:

@@ -32,7 +32,7 @@ from ..normalize.titles import (
 )
 from ..parsers.filename import parse_path
 from ..parsers.sidecar import SIDECAR_FIELDS, parse_sidecar
-from ..sources import FILEPATH, SIDECAR, is_embedded
+from ..sources import FILEPATH, SIDECAR, embedded_source, is_embedded
 from ..values import is_empty
 from .circumstances import Circumstances
 from .covers import cover_layers, is_cover, is_replaced_by_hand
@@ -43,14 +43,18 @@ _METADATA = tuple(f.name for f in FIELDS if f.name not in ("sort_title", "cover"
 _metadata_of = attrgetter(*_METADATA)
 
 
-def but_for_later(layer: Layer, stored: Mapping[str, Stored]) -> Layer:
-    """Leave out of a new file's word on a book what a file says that comes later among the book's: of
-    equally good ones the last counts. Their sources sort as their types do."""
-    later = {n for n, s in stored.items() if is_embedded(s.source) and (s.source or "") > layer.source}
-    if not is_embedded(layer.source) or later.isdisjoint(layer.values):
-        return layer
-    values = {n: v for n, v in layer.values.items() if n not in later or is_empty(stored[n].value)}
-    return replace(layer, values=values)
+def but_for_later(
+    layer: Layer, file_type: str, files: Iterable[FileRow], stored: Mapping[str, Stored]
+) -> Layer:
+    """Leave out of a new file's word on its book what `files` of the book say that come after it: of equally
+    good ones the last counts.
+
+    Nobody kept which file a value came from: it is taken to be from any whose values have its source.
+    """
+    later = {f.file_type for f in files if f.is_main and f.file_type > file_type}
+    theirs = {embedded_source(t) if is_embedded(layer.source) else layer.source for t in later}
+    kept = {n for n, s in stored.items() if s.source in theirs and not is_empty(s.value)}
+    return replace(layer, values={n: v for n, v in layer.values.items() if n not in kept})
 
 
 def file_layers(

@@ -24,6 +24,7 @@ from ..model import (
     Layer,
     Mode,
     SidecarReading,
+    Snapshot,
     Stored,
     Target,
     folded,
@@ -101,10 +102,12 @@ class Importer:
         """Write a book, or add its files to the book that its path already has."""
         self.created = []
         timestamp = now()
-        together = self._files_with(book)
-        layers = {f.path: self._layers(f, book, together) for f in book.files}
+        there = self._present(book)
+        present = there.brief.files if there else ()
+        together = (*(f.row(self.library.id) for f in book.files), *present)
+        layers = {f.path: self._layers(f, book, together, there) for f in book.files}
         book_layers = [layer for f in book.files for layer in layers[f.path]]
-        book_layers.extend(book_sidecar_layer(self._sidecar_of(book), frozenset()))
+        book_layers.extend(book_sidecar_layer(self._sidecar_of(book, there), frozenset()))
         add_names(self.conn, self.schema, self.library.id, self.known.names, names_in(book_layers))
         entities = EntityRows(
             self.conn,
@@ -116,7 +119,11 @@ class Importer:
             index_later=True,
         )
         writing = Writing(self.conn, self.schema, entities, timestamp, {}, self.known.rows)
-        made = self._make_book(writing, book, book_layers)
+        made = (
+            self._updated_book(writing, there, book_layers)
+            if there is not None
+            else self._new_book(writing, book.path, book_layers)
+        )
         files = [self._make_file(writing, f, made.id, layers[f.path]) for f in book.files]
         supplements = {s.path: self._make_supplement(writing, s, made.id) for s in book.supplements}
         self._unfinished.entities.extend((e.table, e.pk) for e in entities.created)
@@ -136,27 +143,30 @@ class Importer:
             Target("books", book_id), Mode.SCAN.value, "", by.via, by.actor, by.job_id, timestamp
         )
 
-    def _files_with(self, book: NewBook) -> list[FileRow]:
-        """Return the files of a book with those that the library has of it already."""
-        files = [file.row(self.library.id) for file in book.files]
-        book_id = self.known.book_at(book.path) if any(f.file_type == "m4b" for f in files) else None
-        if book_id is not None:
-            files.extend(self.known.brief(book_id).files)
-        return files
+    def _present(self, book: NewBook) -> Snapshot | None:
+        """Return what the library has of a book already."""
+        book_id = self.known.book_at(book.path)
+        if book_id is None:
+            return None
+        snapshot = load_snapshot(self.conn, self.schema, self.known.brief(book_id), (), ())
+        self.known.names.update(snapshot.identities.rows)
+        return snapshot
 
-    def _sidecar_of(self, book: NewBook) -> SidecarReading | None:
+    def _sidecar_of(self, book: NewBook, there: Snapshot | None) -> SidecarReading | None:
         """Return the book's sidecar, unless it is that of a book whose file is called the same but for its
         type: two such books have one place for it."""
         sidecar = next((f.reading.book_sidecar for f in book.files if f.reading.book_sidecar), None)
         if sidecar is None:
             return None
         stem, here = sidecar.path.removesuffix(SIDECAR_SUFFIX), self.settings.path_map.here
-        book_id = self.known.book_at(book.path)
+        book_id = there.brief.target.pk if there else None
         namesakes = paths_called(self.conn, self.library.id, stem)
         is_taken = any(pk != book_id and os.path.exists(here(path)) for path, pk in namesakes)
         return None if is_taken else sidecar
 
-    def _layers(self, file: NewFile, book: NewBook, together: Sequence[FileRow]) -> tuple[Layer, ...]:
+    def _layers(
+        self, file: NewFile, book: NewBook, together: Sequence[FileRow], there: Snapshot | None
+    ) -> tuple[Layer, ...]:
         row = file.row(self.library.id)
         circumstances = Circumstances(
             Mode.SCAN,
@@ -164,7 +174,7 @@ class Importer:
             cover_mimes=file.reading.cover_mimes,
             is_part=is_part(row, together),
         )
-        return file_layers(
+        layers = file_layers(
             file.reading,
             row,
             BookRow(0, self.library.id, book.path),
@@ -174,23 +184,24 @@ class Importer:
             shown_path=shown(file.path),
             root_level=book.root_level,
         )
+        if there is None:
+            return layers
+        files = there.brief.files
+        return tuple(but_for_later(layer, row.file_type, files, there.book) for layer in layers)
 
     def _empty(self, level: Level, layers: Iterable[Layer]) -> Mapping[str, Stored]:
         """Return the fields of a row to be made about which anything was said."""
         offered = {"title", "sort_title"}.union(*(layer.values for layer in layers))
         return {f.name: EMPTY for f in self.schema.fields if f.level is level and f.name in offered}
 
-    def _make_book(self, writing: Writing, book: NewBook, layers: Sequence[Layer]) -> MadeBook:
-        book_id = self.known.book_at(book.path)
-        if book_id is not None:
-            return self._updated_book(writing, book_id, layers)
+    def _new_book(self, writing: Writing, path: str, layers: Sequence[Layer]) -> MadeBook:
         record = Record("books", 0, self._empty(Level.BOOK, layers), tuple(layers))
         decisions = decide_record(record, Mode.SCAN, self._identities)
         columns = {
             "created_at": writing.timestamp,
             "updated_at": writing.timestamp,
             "library_id": self.library.id,
-            "filepath": book.path,
+            "filepath": path,
             "author_source": FILEPATH,
             **_decided_columns(writing, decisions),
         }
@@ -199,16 +210,13 @@ class Importer:
         self._note_created("books", book_id)
         return MadeBook(book_id, True, {d.field.name: d.value for d in decisions})
 
-    def _updated_book(self, writing: Writing, book_id: int, layers: Sequence[Layer]) -> MadeBook:
+    def _updated_book(self, writing: Writing, there: Snapshot, layers: Sequence[Layer]) -> MadeBook:
         """Let new files speak about a book that is there, as a scan would."""
-        brief = self.known.brief(book_id)
+        book_id = there.brief.target.pk
         self._unfinished.series |= series_of_book(self.conn, self.schema, book_id)
-        snapshot = load_snapshot(self.conn, self.schema, brief, (), ())
-        self.known.names.update(snapshot.identities.rows)
-        news = tuple(but_for_later(layer, snapshot.book) for layer in layers)
-        record = Record("books", book_id, snapshot.book, news)
+        record = Record("books", book_id, there.book, tuple(layers))
         decisions = decide_record(record, Mode.SCAN, self._identities)
-        entries = apply_changes(writing, snapshot, [as_change(d) for d in decisions if d.changes])
+        entries = apply_changes(writing, there, [as_change(d) for d in decisions if d.changes])
         return MadeBook(book_id, False, {d.field.name: d.value for d in decisions}, tuple(entries))
 
     def _make_file(

@@ -40,10 +40,12 @@ def make_units(found: Survey, grouping: Grouping, moves: Sequence[Move]) -> list
     paths rows were that move away."""
     taken, gone = {file.path for _, file in moves}, {row.id for row, _ in moves}
     left = {file.path for row, file in found.replaced if row.id in gone} - taken
+    arrived = dict(found.arrived)
     for folder in found.folders if left else ():
         if files := [f for f in folder.media if f.path in left]:
-            found.arrived.setdefault(folder.path, (folder, []))[1].extend(files)
-    units = [unit for folder, new in found.arrived.values() for unit in _units(folder, new, grouping)]
+            _, new = arrived.get(folder.path, (folder, []))
+            arrived[folder.path] = folder, [*new, *files]
+    units = [unit for folder, new in arrived.values() for unit in _units(folder, new, grouping)]
     extras = _supplements(found.folders) if units else {}
     return [_completed(unit, extras, taken) for unit in units]
 
@@ -60,8 +62,6 @@ def _completed(
 
 def _units(folder: Folder, new: Sequence[FoundFile], grouping: Grouping) -> Iterator[ImportUnit]:
     """Cut a folder's new files into units; files with one name and different types stay together."""
-    if not new:
-        return
     mains = [f.file_type for f in folder.media if not is_supplement_name(f.name)]
     is_whole = grouping is Grouping.FOLDER or folder.has_discs
     split = folder.is_root or (is_split(mains) and not is_whole)

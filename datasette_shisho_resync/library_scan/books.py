@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..candidates import identity_of
@@ -12,11 +12,56 @@ from ..files import PathMap
 from ..model import BookRow, ParsedFile, folded
 from ..sources import is_embedded
 from ..store.library import Neighbour
-from .grouping import album_parts, organized_path, part_keys, sort_stem, telling_title, title_of_parts
+from .grouping import album_parts, name_of_parts, organized_path, part_keys, sort_stem, telling_title
 from .import_units import ImportUnit, as_supplement
 from .known import KnownLibrary
 from .new_book import NewBook, NewFile
 from .walk import FoundFile
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFolder:
+    """A folder that does not stand for one book.
+
+    `place` has its path. Of its audiobook files, by name: `titles` are what they say that they are part of,
+    `parts` the books that numbered ones make, `tracks` the albums. `present` are the paths of the books that
+    are there, by title and author. `is_free`: the folder may become the book of parts that have no name.
+    """
+
+    place: BookRow
+    titles: Mapping[str, str | None]
+    parts: Mapping[str, str]
+    tracks: Mapping[str, str]
+    present: Mapping[tuple[str, str], str]
+    is_free: bool
+
+    def book_path(self, file: NewFile) -> str:
+        name, row = file.found.name, file.row(self.place.library_id)
+        title, author, series = identity_of(file.reading, row, self.place, root_level=True)
+        for key in self._keys(name, title, author):
+            if key in self.present:
+                return self.present[key]
+        told = self._title_of_book(name, title)
+        if not told and self.is_free:
+            return self.place.path
+        return organized_path(
+            self.place.path, told or self.parts.get(name, title), author, series, row.file_type
+        )
+
+    def _keys(self, name: str, title: str, author: str | None) -> Iterator[tuple[str, str]]:
+        """Yield what a book that is there may be called to which a file belongs."""
+        if name in self.parts:
+            yield _key(self.parts[name], None)
+        if name in self.tracks:
+            yield _key(self.tracks[name], author)
+        if name not in self.parts and name not in self.tracks:
+            yield _key(title, author)
+
+    def _title_of_book(self, name: str, title: str) -> str:
+        """Return what a file says that its book is called; empty where it only counts."""
+        if name in self.tracks:
+            return self.tracks[name]
+        return name_of_parts(self.parts[name], self.titles[name]) if name in self.parts else title
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +76,18 @@ class BookFinder:
         if not unit.is_split:
             yield from self._folder_book(unit, files)
             return
+        shared = self._shared_folder(unit, files)
         groups: dict[str, list[NewFile]] = {}
-        for file, book_path in self._book_paths(unit, files):
-            groups.setdefault(book_path, []).append(file)
-        if set(groups) == {self.path_map.stored(unit.folder.path)}:
+        for file in files:
+            groups.setdefault(shared.book_path(file), []).append(file)
+        if set(groups) == {shared.place.path}:
             yield from self._folder_book(unit, files)
             return
         for book_path, members in groups.items():
             ordered = _in_order(members)
             named = [s for s in unit.supplements if self._is_named_after(s, ordered)]
             supplements = tuple(as_supplement(s, self.path_map) for s in named)
-            is_folder = book_path == self.path_map.stored(unit.folder.path)
-            yield NewBook(book_path, ordered, supplements, root_level=not is_folder)
+            yield NewBook(book_path, ordered, supplements, root_level=book_path != shared.place.path)
 
     def _folder_book(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[NewBook]:
         """A folder that is one book; where nothing of it is known or read, its supplements wait."""
@@ -52,16 +97,10 @@ class BookFinder:
         if files or (unknown and self.known.book_at(path) is not None):
             yield NewBook(path, _in_order(files), unknown, root_level=False)
 
-    def _book_paths(self, unit: ImportUnit, files: Sequence[NewFile]) -> Iterator[tuple[NewFile, str]]:
-        """Return each file's book path in a folder that does not stand for one book."""
-        library_id = self.known.library.id
+    def _shared_folder(self, unit: ImportUnit, files: Iterable[NewFile]) -> SharedFolder:
         folder = self.path_map.stored(unit.folder.path)
-        place = BookRow(0, library_id, folder)
         # In the library folder itself, Shisho's rule finds the book by its path alone.
         neighbours = () if unit.folder.is_root else self.known.neighbours(folder)
-        is_free = not unit.folder.is_root and not any(
-            n.book_path == folder and n.file_type == "m4b" for n in neighbours
-        )
         sound = {
             f.found.name: f.reading.parsed
             for f in files
@@ -69,21 +108,11 @@ class BookFinder:
         }
         titles = _part_titles(neighbours, sound)
         parts, tracks = part_keys(titles), album_parts(sound, _wholes(neighbours))
-        joined = {_key(n.title, n.author): n.book_path for n in reversed(neighbours)}
-        joined |= {_key(parts[n.file_name], None): n.book_path for n in neighbours if n.file_name in parts}
-        for file in files:
-            row = file.row(library_id)
-            title, author, series = identity_of(file.reading, row, place, root_level=True)
-            part_of, album = parts.get(file.found.name), tracks.get(file.found.name)
-            keys = [_key(part_of, None)] if part_of else []
-            keys += [_key(album, author)] if album else []
-            keys = keys or [_key(title, author)]
-            present = next((joined[key] for key in keys if key in joined), None)
-            named = album or (title_of_parts(part_of, titles[file.found.name]) if part_of else title)
-            if not named and is_free:
-                present = present or folder
-            named = named or part_of or title
-            yield file, present or organized_path(folder, named, author, series, row.file_type)
+        present = {_key(n.title, n.author): n.book_path for n in reversed(neighbours)}
+        present |= {_key(parts[n.file_name], None): n.book_path for n in neighbours if n.file_name in parts}
+        is_taken = any(n.book_path == folder and n.file_type == "m4b" for n in neighbours)
+        place = BookRow(0, self.known.library.id, folder)
+        return SharedFolder(place, titles, parts, tracks, present, not unit.folder.is_root and not is_taken)
 
     def _is_named_after(self, file: FoundFile, mains: Sequence[NewFile]) -> bool:
         stems = [os.path.splitext(f.found.name)[0] for f in mains]

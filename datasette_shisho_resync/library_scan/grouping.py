@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from ..model import Identifier, ParsedFile, SeriesEntry, folded
 from ..normalize.titles import (
     organized_folder_name,
-    without_bracketed,
     without_extension,
     without_part_number,
+    without_people,
 )
 
 
@@ -56,12 +56,12 @@ def part_keys(titles: Mapping[str, str | None]) -> Mapping[str, str]:
     return parts
 
 
-def title_of_parts(shared_name: str, title: str | None) -> str:
+def name_of_parts(shared_name: str, title: str | None) -> str:
     """Return what the parts of one book say that it is called; empty where names and titles only count.
 
     `shared_name`: as `part_keys` returns it; `title`: of one of them.
     """
-    name = without_bracketed(without_bracketed(shared_name, "[", "]"), "{", "}").strip()
+    name = without_people(shared_name)
     if without_part_number(name) or not _counts(name):
         return name
     return without_part_number(title or "")

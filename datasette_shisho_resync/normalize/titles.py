@@ -203,6 +203,11 @@ def without_bracketed(text: str, opening: str, closing: str) -> str:
     return "".join([*pieces, text[position:]])
 
 
+def without_people(name: str) -> str:
+    """Cut the authors in `[]` and the narrators in `{}` out of the name of a file or folder."""
+    return without_bracketed(without_bracketed(name, "[", "]"), "{", "}").strip()
+
+
 def _find_trailing_number(text: str) -> tuple[int, int, str]:
     """Return where the mark starts, where the number does, and the unit; the first mark decides."""
     for pattern, unit in _MARKED_NUMBERS:

@@ -13,6 +13,7 @@ from ..normalize.titles import (
     series_from_title,
     without_bracketed,
     without_extension,
+    without_people,
 )
 from ..sources import FILEPATH
 
@@ -76,7 +77,7 @@ def is_excluded_supplement(file_name: str) -> bool:
 
 
 def _title(named: str, base_name: str, file_type: str) -> str:
-    title = without_bracketed(without_bracketed(named, "[", "]"), "{", "}").strip()
+    title = without_people(named)
     if file_type != "cbz":
         return title or base_name
     title = " ".join(without_bracketed(title, "(", ")").split())

@@ -57,6 +57,8 @@ def test_an_older_library_is_resynced_without_what_it_lacks(older: Library, mode
 def test_a_scan_calls_no_file_updated_of_which_nothing_changed(older: Library) -> None:
     older.scan_all()
     assert (older.scan_all().updated, older.scan_all().unchanged) == (0, 1)
+    older.rewrite(1, older.file_path().read_bytes() + b"\0")
+    assert [older.scan_all().updated for _ in range(2)] == [1, 0]
 
 
 def test_a_book_of_an_older_library_goes_with_its_file(older: Library) -> None:

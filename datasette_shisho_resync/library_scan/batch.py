@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 from ..candidates import is_unchanged
 from ..errors import ResyncError
-from ..model import FileReading, FileStatus, Mode, Plan, Target
+from ..model import FileReading, FileStat, FileStatus, Mode, Plan, Target
 from ..resync import Ask, Gathered, Service, apply_run
 from ..resync.applying import Applied, GroundMoved
 from ..resync.companions import settled, writing_of
 from ..resync.gathering import in_stored_form
+from ..store.library import KnownFile
 from ..store.times import from_stored
 from .books import BookFinder
 from .import_units import ImportUnit
@@ -266,16 +267,17 @@ def _cover_bytes(reading: FileReading) -> int:
 
 def _changed_files(plan: Plan, mode: Mode, unit: Update) -> set[int]:
     """Return the files that count as updated: those whose record or book the plan changes, in scan also
-    those that changed on disk, as far as their rows tell: an older library notes no times."""
+    those that changed on disk."""
     if any(c.table == "books" for c in plan.changes):
         return {row.id for row in unit.changed}
     changed = {c.pk for c in plan.changes if c.table == "files"}
     if mode is Mode.SCAN:
         stats = {f.id: f.stat for f in plan.files}
-        changed |= {
-            row.id
-            for row in unit.changed
-            if row.modified_at is not None
-            and not is_unchanged(stats.get(row.id), row.size_bytes, from_stored(row.modified_at))
-        }
+        changed |= {row.id for row in unit.changed if _is_changed(row, stats.get(row.id))}
     return changed
+
+
+def _is_changed(row: KnownFile, stat: FileStat | None) -> bool:
+    if row.modified_at is None:  # an older library notes no times
+        return stat is not None and stat.size_bytes != row.size_bytes
+    return not is_unchanged(stat, row.size_bytes, from_stored(row.modified_at))

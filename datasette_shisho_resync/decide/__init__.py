@@ -12,6 +12,6 @@ from .decisions import derived_source as derived_source
 from .decisions import effective_source as effective_source
 from .decisions import judge as judge
 from .plans import change_to_json as change_to_json
-from .plans import leader as leader
+from .plans import chosen_with as chosen_with
 from .plans import limited as limited
 from .plans import make_plan as make_plan

@@ -100,7 +100,7 @@ def decide_record(
 ) -> tuple[Decision, ...]:
     """Decide every field that `record.stored` names, in the order of the field table.
 
-    `with_echoes`: list what unedited sidecars say too, though it never counts.
+    `with_echoes`: list what holds no news too, as unedited sidecars do, though it never counts.
     """
     decisions: dict[str, Decision] = {}
     admitted = record.layers if with_echoes else tuple(layer for layer in record.layers if not layer.echo)

@@ -97,13 +97,11 @@ def _row_to_json(row: RowImage) -> dict[str, object]:
     }
 
 
-def leader(change: Change, plan: Plan) -> str | None:
-    """Return the field with which this one comes along or is left out, None if it is chosen by itself.
-
-    So a sort title follows the title, unless a person set it.
-    """
+def chosen_with(change: Change, plan: Plan) -> str:
+    """Return the field with which a change comes along or is left out: its own, but for a sort title that
+    of the title which it follows, unless a person set it."""
     follows = change.field == "sort_title" and change.old_source != MANUAL
-    return "title" if follows and any(c.field == "title" for c in plan.changes) else None
+    return "title" if follows and any(c.field == "title" for c in plan.changes) else change.field
 
 
 def limited(plan: Plan, names: Collection[str] | None) -> Plan:
@@ -117,7 +115,7 @@ def limited(plan: Plan, names: Collection[str] | None) -> Plan:
     promotes = any(c.field == ROLE for c in plan.changes)
 
     def is_selected(change: Change) -> bool:
-        return not promotes and (leader(change, plan) or change.field) in names
+        return not promotes and chosen_with(change, plan) in names
 
     selected = tuple(c for c in plan.changes if is_selected(c))
     left_out = tuple(

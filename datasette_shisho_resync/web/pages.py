@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from ..decide import ROLE, Decision, as_change, effective_source, leader
+from ..decide import ROLE, Decision, as_change, chosen_with, effective_source
 from ..fields import BY_NAME
 from ..files import shown
 from ..json_output import sendable
@@ -67,8 +67,8 @@ def confirm_page(
     images = Images()
     rows = [shown_change(library, brief, c, visible, images) for c in plan.changes if is_field(c)]
     kept = [shown_change(library, brief, c, visible, images) for c in plan.kept]
-    leaders = {c.field: leader(c, plan) or c.field for c in plan.changes}
-    groups, told = _groups(rows, leaders), plan_for(plan, visible)
+    choices = {c.field: chosen_with(c, plan) for c in plan.changes}
+    groups, told = _groups(rows, choices), plan_for(plan, visible)
     return {
         **place_context(library, plan.target, brief),
         "notice": notice,
@@ -138,11 +138,11 @@ def _cover_url(library: WebLibrary, brief: Brief, change: Change) -> str | None:
     return cover_url(library, change.pk, version)
 
 
-def _groups(rows: Iterable[dict[str, Any]], leaders: Mapping[str, str]) -> list[dict[str, Any]]:
+def _groups(rows: Iterable[dict[str, Any]], choices: Mapping[str, str]) -> list[dict[str, Any]]:
     """Put what is chosen together, as the rows of one field; what a person would lose comes first."""
     by_field: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        by_field.setdefault(leaders[row["field"]], []).append(row)
+        by_field.setdefault(choices[row["field"]], []).append(row)
     groups = [
         {
             "field": name,

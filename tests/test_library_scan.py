@@ -1092,6 +1092,18 @@ def test_which_format_counts_does_not_depend_on_which_came_first(
         assert library.run().plan.changes == ()
 
 
+def test_a_sidecar_that_was_seen_is_no_news_when_a_format_is_added(library: Library) -> None:
+    library.configure(write_sidecars=False)
+    put(library, "Dune/Dune.metadata.json", b'{"version": 1, "title": "Dune"}')
+    put(library, "Dune/a.epub", epub("Dune"))
+    scan(library)
+    put(library, "Dune/a.epub", epub("Newer"))
+    scan(library)
+    put(library, "Dune/b.pdf", build_pdf())
+    scan(library)
+    assert (library.book()["title"], len(library.rows("files"))) == ("Newer", 2)
+
+
 def test_a_part_added_later_joins_the_parts_before_it(library: Library) -> None:
     for number in (1, 2):
         put(library, f"Shelf/Dune part {number}.m4b", build_m4b(title=f"Dune part {number}", artist="F"))

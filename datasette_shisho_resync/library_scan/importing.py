@@ -107,7 +107,8 @@ class Importer:
         together = (*(f.row(self.library.id) for f in book.files), *present)
         layers = {f.path: self._layers(f, book, together, there) for f in book.files}
         book_layers = [layer for f in book.files for layer in layers[f.path]]
-        book_layers.extend(book_sidecar_layer(self._sidecar_of(book, there), frozenset()))
+        seen = there.seen_sidecars if there else frozenset()
+        book_layers.extend(book_sidecar_layer(self._sidecar_of(book, there), seen))
         add_names(self.conn, self.schema, self.library.id, self.known.names, names_in(book_layers))
         entities = EntityRows(
             self.conn,
@@ -148,7 +149,8 @@ class Importer:
         book_id = self.known.book_at(book.path)
         if book_id is None:
             return None
-        snapshot = load_snapshot(self.conn, self.schema, self.known.brief(book_id), (), ())
+        sidecars = {f.reading.book_sidecar.path for f in book.files if f.reading.book_sidecar}
+        snapshot = load_snapshot(self.conn, self.schema, self.known.brief(book_id), (), tuple(sidecars))
         self.known.names.update(snapshot.identities.rows)
         return snapshot
 

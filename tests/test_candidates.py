@@ -190,6 +190,16 @@ def test_a_cover_needs_bytes_and_a_kind_of_which_one_can_be_written(
     assert found["plugin:p"].values["genres"] == ("G",)
 
 
+@pytest.mark.parametrize(("written", "expected"), [(BESIDE.sha256, True), ("another", False)])
+def test_no_plugin_replaces_an_image_that_somebody_put_there(written: str, expected: bool) -> None:
+    found = layers(
+        stored=Stored(BESIDE, "plugin:p"),
+        seen=frozenset({(row().cover_path, written)}),
+        enriched=(Layer("plugin:p", {"cover": INSIDE}),),
+    )
+    assert ("cover" in found["plugin:p"].values) is expected
+
+
 @pytest.mark.parametrize(
     ("parsed", "expected"),
     [

@@ -207,6 +207,13 @@ def test_parts_that_only_count_join_no_other_audiobook(library: Library) -> None
     assert sorted(map(len, books(library).values())) == [1, 2]
 
 
+def test_parts_that_only_count_do_not_make_the_library_folder_a_book(library: Library) -> None:
+    for number in (1, 2):
+        put(library, f"{number:02}.m4b", numbered(number))
+    scan(library)
+    assert [Path(b["filepath"]) for b in library.rows("books")] == [library.root / "[F] 01"]
+
+
 def test_parts_in_the_library_folder_join_the_book_of_their_name(library: Library) -> None:
     put(library, "[F] Dune.epub", epub(None, ()))
     for number in (1, 2):

@@ -57,9 +57,9 @@ async def test_series_set_by_hand_are_listed_where_books_have_a_source_for_them(
     shelf.conn.execute("alter table books add column series_source text")
     shelf.edit("series", 1, name_source="manual")
     shelf.edit("books", 2, series_source="manual")
-    shelf.conn.execute("insert into resync_manual values ('books', 1, 'series')")
+    shelf.conn.execute("insert into resync_manual values ('books', 2, 'series'), ('books', 3, 'series')")
     told = [(r["id"], r["field"], r["value"]) for r in await asked(looked_at(shelf), "manual_values")]
-    assert sorted(told) == [(1, "Series", "Dune"), (2, "Series", None)]
+    assert sorted(told) == [(2, "Series", None), (3, "Series", None)]
     counted = await asked(looked_at(shelf), "fields_by_source")
     assert [r["values"] for r in counted if (r["field"], r["source"]) == ("Series", "manual")] == [1]
 

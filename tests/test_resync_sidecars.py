@@ -223,6 +223,17 @@ def test_a_sidecar_that_a_run_could_not_replace_is_no_edit(scanned: Library, mod
     assert not scanned.scan().changed
 
 
+@pytest.mark.parametrize("mode", [Mode.REFRESH, Mode.RESET])
+def test_an_edit_that_a_run_ignored_and_could_not_replace_is_still_news(scanned: Library, mode: Mode) -> None:
+    scanned.edit_sidecar(scanned.book_sidecar(), subtitle="Mine")
+    edited = scanned.book_sidecar().read_bytes()
+    scanned.rewrite(1, epub("New"))
+    scanned.run(mode)
+    scanned.book_sidecar().write_bytes(edited)
+    scanned.scan()
+    assert scanned.book()["subtitle"] == "Mine"
+
+
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize("edit", [{}, {"subtitle": "Mine"}])
 def test_a_sidecar_that_an_undo_could_not_replace_is_no_edit(

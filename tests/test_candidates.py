@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from datasette_shisho_resync.candidates import (
     Circumstances,
     book_sidecar_layer,
+    but_for_later,
     file_layers,
     identity_of,
     is_unchanged,
@@ -214,6 +216,27 @@ def test_a_new_file_finds_its_book_by_title_author_and_series(
 ) -> None:
     reading = FileReading("x", FileStatus.OK, parsed=parsed)
     assert identity_of(reading, row(), BOOK, root_level=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "there", "stored", "speaks"),
+    [
+        ("epub_metadata", row("a.m4b"), Stored("There", "m4b_metadata"), False),
+        ("epub_metadata", row("a.m4b"), Stored(None, "m4b_metadata"), True),
+        ("epub_metadata", row("a.m4b"), Stored("There", "filepath"), True),
+        ("epub_metadata", row("a.cbz"), Stored("There", "cbz_metadata"), True),
+        ("epub_metadata", row("a.epub"), Stored("There", "epub_metadata"), True),
+        ("epub_metadata", replace(row("a.m4b"), role="supplement"), Stored("There", "m4b_metadata"), True),
+        ("epub_metadata", row("a.text"), Stored("There", "file_metadata"), False),
+        ("plugin:p", row("a.m4b"), Stored("There", "plugin:p"), False),
+        ("plugin:p", row("a.m4b"), Stored("There", "m4b_metadata"), True),
+    ],
+)
+def test_a_file_that_comes_later_is_not_outdone(
+    source: str, there: FileRow, stored: Stored, speaks: bool
+) -> None:
+    layer = but_for_later(Layer(source, {"title": "New"}), "epub", [there], {"title": stored})
+    assert layer.values == ({"title": "New"} if speaks else {})
 
 
 def test_a_supplement_is_named_after_its_file() -> None:

@@ -8,6 +8,8 @@ import pytest
 from library import Library, changed, epub, kept
 
 from datasette_shisho_resync.model import Mode
+from datasette_shisho_resync.store.schema import library_schema
+from datasette_shisho_resync.store.selection import count_manual
 
 
 def renew(library: Library) -> None:
@@ -96,6 +98,14 @@ def test_what_was_set_by_hand_before_the_library_was_renewed_stays(library: Libr
     library.rewrite(1, epub("Dune", series="S", number=2))
     library.scan()
     assert library.series() == [("S", 1.0)]
+
+
+@pytest.mark.parametrize("source", [None, "epub_metadata", "manual"])
+def test_a_series_that_is_twice_known_to_be_manual_counts_once(newer: Library, source: str | None) -> None:
+    newer.scan()
+    newer.add("resync_manual", table_name="books", row_pk=1, field="series")
+    newer.edit("books", series_source=source, title_source="manual")
+    assert count_manual(newer.conn, library_schema(newer.conn), "books", [1]) == 2
 
 
 def test_a_run_of_before_the_library_was_renewed_is_undone(library: Library) -> None:

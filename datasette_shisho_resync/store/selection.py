@@ -53,15 +53,18 @@ def count_manual(conn: sqlite3.Connection, schema: LibrarySchema, table: str, pk
 def _manual_values(
     conn: sqlite3.Connection, schema: LibrarySchema, level: Level, ids: str, chosen: str
 ) -> int:
-    columns = (schema.source_column(f) for f in schema.fields if f.level is level)
-    sources = [column for column in columns if column]
-    manual = " + ".join(f"coalesce({source} = 'manual', 0)" for source in sources) or "0"
+    fields = (field for field in schema.fields if field.level is level)
+    sources = {field.name: column for field in fields if (column := schema.source_column(field))}
+    manual = " + ".join(f"coalesce({source} = 'manual', 0)" for source in sources.values()) or "0"
     count: int = conn.execute(
         f"select coalesce(sum({manual}), 0) from {level.value} where id in ({chosen})", {"ids": ids}
     ).fetchone()[0]
     if schema.has_history:
+        counted = [f"(field = '{name}' and {source} = 'manual')" for name, source in sources.items()]
         count += conn.execute(
-            f"select count(*) from resync_manual where table_name = :level and row_pk in ({chosen})",
+            f"select count(*) from resync_manual join {level.value} on id = row_pk"
+            f" where table_name = :level and row_pk in ({chosen})"
+            f" and not coalesce({' or '.join(counted) or '0'}, 0)",
             {"ids": ids, "level": level.value},
         ).fetchone()[0]
     return count

@@ -140,6 +140,17 @@ def test_a_sidecar_that_is_no_json_is_never_overwritten(scanned: Library, conten
     assert (scanned.book()["title"], len(outcome.warnings)) == ("New", 1)
 
 
+@pytest.mark.parametrize("content", ["", "\0" * 400])
+def test_what_a_power_failure_left_of_a_sidecar_is_no_edit_and_is_replaced(
+    scanned: Library, content: str
+) -> None:
+    scanned.book_sidecar().write_text(content)
+    assert not scanned.scan().plan.warnings
+    scanned.rewrite(1, epub("New"))
+    outcome = scanned.scan()
+    assert (scanned.sidecar()["title"], outcome.warnings) == ("New", ())
+
+
 def test_keys_of_others_stay(scanned: Library) -> None:
     scanned.edit_sidecar(scanned.book_sidecar(), my_shelf=[1, 2])
     scanned.rewrite(1, epub("New"))

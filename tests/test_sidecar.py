@@ -110,7 +110,6 @@ def test_all_keys_of_a_file_are_read() -> None:
 @pytest.mark.parametrize(
     ("data", "error"),
     [
-        (b"", "is not valid JSON"),
         (b"{", "is not valid JSON"),
         (b'{"title": "\xff"}', "is not valid JSON"),
         (b'{"title": NaN}', "is not valid JSON"),
@@ -128,6 +127,13 @@ def test_a_sidecar_that_is_unusable_as_a_whole_says_why(data: bytes, error: str)
     assert reading.parsed is None
     assert reading.error == error
     assert reading.data == data
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"\0" * 400])
+def test_an_empty_sidecar_says_nothing(data: bytes) -> None:
+    reading = read(data)
+
+    assert (reading.parsed, reading.error) == (ParsedFile("sidecar"), None)
 
 
 def test_a_sidecar_over_the_limit_is_not_parsed() -> None:

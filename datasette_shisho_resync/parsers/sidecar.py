@@ -28,6 +28,7 @@ SIDECAR_FIELDS = (
     "name", "narrators", "publisher", "url", "release_date", "identifiers", "chapters", "language",
     "abridged",
 )  # fmt: skip
+_BLANK = b"\0 \t\r\n"
 _MAX_ITEMS = 300_000  # an ordinary sidecar has hundreds, one with 20,000 chapters 80,000
 _LOOSE = ("authors", "genres", "tags", "narrators", "identifiers")  # series: spec 2.3; chapters are a tree
 _MOST_PLACES = 4
@@ -122,6 +123,8 @@ def parse_sidecar(
 def _decoded(data: bytes, limits: Limits) -> dict[str, Any]:
     if len(data) > limits.max_sidecar_bytes:
         raise ValueError(f"is larger than {limits.max_sidecar_bytes:,} bytes")
+    if not data.strip(_BLANK):  # what a power failure can leave of one that was written just before
+        return {}
     # Counted first, because a few bytes of JSON become hundreds in memory.
     if sum(map(data.count, (b"[", b"{", b","))) > _MAX_ITEMS:
         raise ValueError(f"holds more than {_MAX_ITEMS:,} items")

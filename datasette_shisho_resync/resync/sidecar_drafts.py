@@ -163,7 +163,7 @@ def sidecars_to_write(drafts: Iterable[SidecarDraft]) -> list[Companion]:
 
 
 def _content(data: bytes) -> Any:
-    """Return what a sidecar says, whatever its layout; None for what is not JSON."""
+    """Return what a sidecar says, whatever its layout; None for what is not JSON, as an empty one."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
@@ -172,7 +172,7 @@ def _content(data: bytes) -> Any:
 
 def _with_foreign_keys(data: bytes, old: bytes) -> bytes:
     """Return our rendering with the top-level keys of the old content that no sidecar of ours has."""
-    present, ours = json.loads(old), json.loads(data)
+    present, ours = _content(old) or {}, json.loads(data)
     foreign = {k: v for k, v in present.items() if k not in _OUR_KEYS}
     if not foreign:
         return data

@@ -937,6 +937,16 @@ def test_a_sidecar_with_broken_json_does_not_stop_the_scan(library: Library) -> 
     assert library.book_sidecar().read_text() == "{ no"
 
 
+def test_an_import_tells_what_it_left_out_of_a_file_and_of_its_sidecars(library: Library) -> None:
+    path = put(library, "Dune/dune.cbz", build_cbz(comic_info="<ComicInfo><Title>Dune"))
+    path.with_name("Dune.metadata.json").write_text('{"version": 1, "title": 17}')
+    path.with_name("dune.cbz.metadata.json").write_text('{"version": 1, "publisher": 5}')
+    of_file, of_sidecar, of_book = scan(library).warnings
+    assert of_file.startswith(f"{path}: ComicInfo")
+    assert "publisher must be text" in of_sidecar
+    assert "title must be text" in of_book
+
+
 def test_a_book_imported_beside_a_sidecar_with_broken_json_can_be_changed(library: Library) -> None:
     path = put(library, "Dune/dune.epub", epub("Dune"))
     sidecar = path.with_name("Dune.metadata.json")

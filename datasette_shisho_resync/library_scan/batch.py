@@ -18,6 +18,7 @@ from ..resync import Ask, Gathered, Service, apply_run
 from ..resync.applying import Applied, GroundMoved
 from ..resync.companions import settled, writing_of
 from ..resync.gathering import in_stored_form
+from ..resync.planning import warnings_of
 from ..store.library import KnownFile
 from ..store.times import from_stored
 from .books import BookFinder
@@ -137,7 +138,7 @@ class BatchWriter:
             if not self.importer.known.is_news(path):
                 self.tally.counts["unchanged"] += 1  # another scan was faster
                 continue
-            self.tally.warnings.extend(reading.warnings)
+            self.tally.warnings.extend(warnings_of([reading]))
             files.append(NewFile(found, path, reading))
         return files
 

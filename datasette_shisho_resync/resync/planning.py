@@ -83,7 +83,7 @@ def plan_run(
         )
     whole = make_plan(ask.target, ask.mode, decisions, changes, _file_states(gathered), ())
     plan = limited(whole, ask.fields)
-    warnings = [*_warnings(gathered)]
+    warnings = [*warnings_of(gathered.readings.values())]
     if ask.mode is Mode.SCAN and (ask.fields is None or "cover" in ask.fields):
         warnings.extend(_kept_images(gathered, snapshot))
     if settings.write_sidecars and plan.changes and ask.fields is None:
@@ -236,19 +236,13 @@ def _file_states(gathered: Gathered) -> tuple[FileState, ...]:
     return tuple(states)
 
 
-def _warnings(gathered: Gathered) -> list[str]:
-    """Return what was broken and dropped, with its file."""
-    found: list[str] = []
-    for reading in gathered.readings.values():
-        found.extend(reading.warnings)
-        if reading.parsed is not None:
-            found.extend(f"{shown(reading.path)}: {w}" for w in reading.parsed.warnings)
-    for sidecar in gathered.sidecars.values():
-        if sidecar.error is not None:
-            continue  # the reading warned of it
-        if sidecar.parsed is not None:
-            found.extend(f"{shown(sidecar.path)}: {w}" for w in sidecar.parsed.warnings)
-    return found
+def warnings_of(readings: Iterable[FileReading]) -> Iterator[str]:
+    """Yield what was broken and dropped in files and their sidecars; of a book's sidecar with each file."""
+    for reading in readings:
+        yield from reading.warnings
+        for said in (reading, reading.sidecar, reading.book_sidecar):
+            if said is not None and said.error is None and said.parsed is not None:
+                yield from (f"{shown(said.path)}: {w}" for w in said.parsed.warnings)
 
 
 def _kept_images(gathered: Gathered, snapshot: Snapshot) -> Iterator[str]:

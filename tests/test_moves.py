@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from builders.cbz import build_cbz, comic_info_xml
+from builders.epub import build_epub
 from builders.images import jpeg
 from builders.m4b import build_m4b
 from library import BY, Library, epub
@@ -308,6 +310,24 @@ def test_the_books_of_a_folder_keep_their_own_paths_in_it_wherever_it_goes(numbe
     assert job_id is not None
     numbered.service.undo_job(job_id, BY)
     assert numbered.content() == content
+
+
+@pytest.mark.parametrize("goal", ["C", "B/A", "A2/A"])
+def test_so_does_a_book_in_several_formats(library: Library, goal: str) -> None:
+    for name in ("One.epub", "One.cbz", "One.m4b", "Two.epub"):
+        data = {
+            "cbz": build_cbz(comic_info=comic_info_xml("<Title>One</Title>")),
+            "m4b": build_m4b(title="One"),
+        }
+        put(library, f"B/{name}", data.get(name[4:]) or build_epub(title=name[:3], creators=()))
+    scan(library)
+    before = places(library)
+    aside = (library.root / "B").rename(library.root / "aside")
+    (library.root / goal).parent.mkdir(parents=True, exist_ok=True)
+    aside.rename(library.root / goal)
+    assert scan(library).moved == 4
+    assert places(library) == {title: f"{goal}{place[1:]}" for title, place in before.items()}
+    assert_settled(library)
 
 
 def test_a_new_first_file_before_renumbered_ones_gets_a_record_of_its_own(numbered: Library) -> None:

@@ -40,6 +40,7 @@ class Mover:
     pending: list[int] = field(default_factory=list)
     _crossed: dict[int, tuple[KnownFile, str]] = field(default_factory=dict)  # books in each other's way
     _shared: set[str] = field(default_factory=set)  # folders into which files of several books move
+    _settled: set[int] = field(default_factory=set)  # books that have their place in such a folder
 
     def move_all(self, moves: Sequence[Move]) -> Iterator[ScannedFile]:
         """Give the files' rows their new paths, and their books theirs if those follow."""
@@ -94,12 +95,16 @@ class Mover:
 
     def _move_book(self, row: KnownFile, path: str) -> Iterator[Entry]:
         """Let the book's path follow, unless another book has the place, which may still go."""
+        if row.book_id in self._settled:
+            return
         old, new = self._places_of_book(row, path)
         if new is None or new == old:
             return
         if find_at(self.conn, "books", self.library.id, new) is not None:
             self._crossed[row.book_id] = row, path
             return
+        if os.path.dirname(path) in self._shared:
+            self._settled.add(row.book_id)
         yield self._set_path("books", row.book_id, old, new)
 
     def _uncross(self) -> None:

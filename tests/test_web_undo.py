@@ -69,6 +69,12 @@ async def test_a_title_that_looks_like_json_comes_back_as_it_was(client: Client,
     assert str(escape(title)) in (await client.get(path)).text
 
 
+async def test_what_comes_back_beside_values_is_counted(client: Client, book: Library) -> None:
+    book.edit("books", title="Mine", title_source="manual", subtitle="Ours", subtitle_source="manual")
+    run = (await client.resync(mode="refresh")).json()["run"]
+    assert "1 more entry<" in (await client.get(f"/library/resync_runs/{run}/-/undo")).text
+
+
 async def test_a_removed_book_comes_back(client: Client, book: Library) -> None:
     book.add_witness()
     book.remove(1)

@@ -65,6 +65,7 @@ def test_scan_is_one_click_and_the_row_is_redrawn_in_place(page: Any, shelf: Lib
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
     assert "Last run" in page.inner_text("#shisho-panel")
     assert shelf.book()["title"] == "Dune Messiah"
+    assert shelf.rows("resync_runs")[-1]["via"] == "web"
 
 
 def test_scan_from_the_table_redraws_the_row_and_keeps_the_focus(page: Any, shelf: Library) -> None:

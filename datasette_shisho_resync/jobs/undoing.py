@@ -9,7 +9,7 @@ from datasette import Forbidden
 
 from ..errors import Conflict
 from ..model import TABLES
-from ..resync import By, Service, Undone
+from ..resync import Service, Undone
 from ..store.history import nothing_to_undo
 from ..store.jobs import JobRecord, count_undoable
 from ..web.access import rights_on
@@ -53,11 +53,10 @@ async def undo_job(call: Call, library: WebLibrary, record: JobRecord) -> tuple[
     """Undo every run of a job, or none. Raises as `require_undoable`, ReadOnlyDatabase and UndoConflict."""
     library.require_writable()
     await require_undoable(call, library, record)
-    by = By("api" if call.is_json else "web", call.actor_id)
 
     def undo(service: Service) -> tuple[Undone, ...]:
         with closing(service):
-            return service.undo_job(record.id, by)
+            return service.undo_job(record.id, call.by)
 
     undone: tuple[Undone, ...] = await asyncio.shield(library.in_thread(library.with_service, undo))
     for one in undone:

@@ -48,7 +48,7 @@ function changedFields(changes) {
 async function scan(rowUrl, query = "") {
   const response = await fetch(`${rowUrl}/-/resync${query}`, {
     method: "POST",
-    headers: { "Content-Type": "application/json", Accept: "application/json" },
+    headers: { "Content-Type": "application/json", Accept: "application/json", "X-Shisho-Page": "1" },
     body: JSON.stringify({ mode: "scan" }),
   });
   let answer;

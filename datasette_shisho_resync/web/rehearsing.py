@@ -14,7 +14,6 @@ from datasette.utils import tilde_decode
 from ..errors import ResyncError
 from ..model import TABLES, Target
 from ..rehearsal import Settled
-from ..resync import By
 from .access import RESYNC, open_libraries, require, require_library, visible_beside
 from .asking import wish_from_json
 from .library import Early, WebLibrary
@@ -40,7 +39,7 @@ async def rehearse(call: Call, row_id: int | None) -> Response | Early | None:
     asked = asyncio.ensure_future(_ask(call, library, target))
     try:
         opened = await open_libraries(library, call.actor)
-        rehearsed = await library.rehearse(wish.ask(target), By("api", call.actor_id), opened)
+        rehearsed = await library.rehearse(wish.ask(target), call.by, opened)
     finally:
         visible = await asked
     visitors.note(visitor)

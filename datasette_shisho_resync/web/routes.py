@@ -17,7 +17,7 @@ from ..explain import explain
 from ..json_output import encoded_outcome, error_to_json, outcome_to_json, undone_to_json
 from ..library_scan.done import row_done
 from ..model import TABLES, Brief, Mode, Outcome, Plan, Target
-from ..resync import Ask, By
+from ..resync import Ask
 from ..resync.planning import check_fields
 from ..store.history import Run
 from .access import (
@@ -171,7 +171,7 @@ async def _post_json(call: Call) -> Response:
     # Asked while a worker reads the file.
     asked = asyncio.ensure_future(place.visible(call.actor))
     try:
-        outcome = await (_preview(place, wish) if wish.dry_run else _run(call, place, wish, "api", early))
+        outcome = await (_preview(place, wish) if wish.dry_run else _run(call, place, wish, early))
     except StalePlan as error:
         answer = error_to_json(error)
         if isinstance(error.plan, Plan):
@@ -199,10 +199,9 @@ async def _preview(place: Place, wish: Wish) -> Outcome:
     return outcome
 
 
-async def _run(call: Call, place: Place, wish: Wish, via: str, early: Early | None = None) -> Outcome:
+async def _run(call: Call, place: Place, wish: Wish, early: Early | None = None) -> Outcome:
     check_fields(wish.fields)
-    by = By(via, call.actor_id)
-    outcome = await place.library.run(wish.ask(place.target), place.brief, by, call.request, early)
+    outcome = await place.library.run(wish.ask(place.target), place.brief, call.by, call.request, early)
     await tell_resync(place.library, call.actor, row_done(outcome))
     return outcome
 
@@ -217,7 +216,7 @@ async def _post_form(call: Call) -> Response:
         return await _confirm_again(call, place, wish, "Choose at least one field.", status=400)
     try:
         async with _without_paths(call, place):
-            outcome = await _run(call, place, wish, "web")
+            outcome = await _run(call, place, wish)
     except StalePlan as error:
         return await _confirm_again(call, place, wish, f"{error.message} This is the plan as it is now.")
     call.flash(resync_message(outcome), warnings_for(outcome.warnings, await place.visible(call.actor)))
@@ -302,7 +301,7 @@ async def _post_undo(call: Call) -> Response:
     library.require_mutable()
     if call.is_json:
         require_empty(call.body)
-    undone = await library.undo(run.id, By("api" if call.is_json else "web", call.actor_id), call.request)
+    undone = await library.undo(run.id, call.by, call.request)
     await tell_undo(library, call.actor, undone)
     if call.is_json:
         visible = await _visible_of(call, library, run)

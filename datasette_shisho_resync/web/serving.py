@@ -19,6 +19,7 @@ from datasette.utils.asgi import Base400
 from ..errors import Conflict, DatabaseBusy, JobRunning, ResyncError, RootUnavailable
 from ..json_output import error_to_json, sendable
 from ..model import Mode
+from ..resync import By
 from ..store.schema import translate
 from ..value_text import row_name
 from .addresses import job_url
@@ -34,6 +35,7 @@ _log = logging.getLogger(__name__)
 _UNFORESEEN = "Something went wrong; the server's log says more."
 _RETRY_SECONDS = "5"
 _MOST_WARNINGS, _MOST_LETTERS = 4, 120  # browsers drop a cookie of more than 4 KB, message and all
+_FROM_PAGE = "x-shisho-page"  # sent by the script of our pages, which speaks JSON
 _UNFRAMED = {"Content-Security-Policy": "frame-ancestors 'none'", "X-Frame-Options": "DENY"}
 
 
@@ -55,6 +57,12 @@ class Call:
     def actor_id(self) -> str | None:
         found = (self.actor or {}).get("id")
         return None if found is None else str(found)
+
+    @property
+    def by(self) -> By:
+        """Who asks, and how: on a page or as a program."""
+        is_on_page = not self.is_json or _FROM_PAGE in self.request.headers
+        return By("web" if is_on_page else "api", self.actor_id)
 
     async def library(self) -> WebLibrary:
         """Return the database that the URL names. Raises Datasette's NotFound."""

@@ -150,6 +150,16 @@ def test_vanished_files_stay_until_they_are_pruned(database: Path, media: Path) 
     assert rows(database, "select title from books") == [("One",)]
 
 
+def test_a_disk_that_is_not_mounted_is_no_reason_to_prune(database: Path, media: Path) -> None:
+    call(database, media)
+    (aside := media.with_name("aside")).mkdir()
+    for folder in media.iterdir():
+        folder.rename(aside / folder.name)
+    told = call(database, media)
+    assert "None of the 2 known files was found. Is their disk mounted?\n" in told.stdout
+    assert "prune" not in told.stdout
+
+
 @pytest.fixture
 def thinned(database: Path, media: Path) -> Path:
     """A scanned folder of which six books are gone."""

@@ -203,5 +203,7 @@ def _summary(report: ScanReport) -> Iterator[str]:
     yield f"{counted(total, 'file')} in {report.seconds:,.1f} seconds{rate}"
     if report.cancelled:
         yield f"Stopped after {counted(total, 'file')}: what was done stays, another scan does the rest."
-    if report.missing:
+    if report.missing and not total:
+        yield f"None of the {counted(report.missing, 'known file')} was found. Is their disk mounted?"
+    elif report.missing:
         yield f"{counted(report.missing, 'known file')} not found; --prune removes such records."

@@ -86,6 +86,27 @@ async def test_fields_are_counted_by_source(shelf: Library) -> None:
     assert ("books", "Subtitle", "epub_metadata") not in told
 
 
+async def test_a_book_without_authors_has_no_source_of_them_to_count(shelf: Library) -> None:
+    with shelf.conn:
+        shelf.conn.execute("delete from authors")
+        shelf.conn.execute("update books set author_source = iif(id = 2, 'manual', 'filepath')")
+    told = [
+        (r["source"], r["values"])
+        for r in await asked(looked_at(shelf), "fields_by_source")
+        if r["field"] == "Authors"
+    ]
+    assert told == [("manual", 1)]
+
+
+async def test_the_entries_of_a_list_are_told_in_their_order(shelf: Library) -> None:
+    for names in (["Zoe", "Ann"], ["Mia", "Zoe", "Ann"]):
+        shelf.rewrite(1, epub("Dune", names, genres=["Space", "Desert"]))
+        shelf.refresh()
+    shelf.edit("books", 1, author_source="manual", genre_source="manual")
+    told = {r["field"]: r["value"] for r in await asked(looked_at(shelf), "manual_values")}
+    assert told == {"Authors": "Mia, Zoe, Ann", "Genres": "Desert, Space"}
+
+
 async def test_runs_of_the_last_day_name_their_book(shelf: Library) -> None:
     shelf.rewrite(1, epub("Dune Messiah", ["Frank Herbert"]))
     shelf.scan("files", 1)

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..fields import BOOK_FIELDS, FILE_FIELDS, Field
+from ..fields import BOOK_FIELDS, FILE_FIELDS, Field, Kind
+from ..sources import FILEPATH
 from .schema import SEARCH_TABLES, LibrarySchema
 
 _IDS = "(select value from json_each(:ids))"
@@ -123,9 +124,11 @@ def _selected_sources(schema: LibrarySchema, fields: Iterable[Field]) -> str:
 
 def present_source(field: Field) -> str:
     """Return a field's source column, null where there is no value."""
-    if field.column is None:
-        return str(field.source_column)
-    return f"case when {field.column} is not null then {field.source_column} end as {field.source_column}"
+    source = str(field.source_column)
+    if field.kind is Kind.AUTHORS:  # a book without any has this source, too
+        any_author = "exists (select 1 from authors where authors.book_id = books.id)"
+        return f"case when {source} <> '{FILEPATH}' or {any_author} then {source} end as {source}"
+    return f"case when {field.column} is not null then {source} end as {source}" if field.column else source
 
 
 def _books_sql(schema: LibrarySchema) -> str:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..fields import BOOK_FIELDS, FILE_FIELDS, Field, Kind
+from ..fields import BOOK_FIELDS, BY_NAME, FILE_FIELDS, Field, Kind
 from ..sources import MANUAL
 from .browsing import present_source
 from .schema import LibrarySchema
@@ -155,7 +155,9 @@ where source is not null
 group by 1, 2, 3
 order by 1, 2, 4 desc
 """.strip(),
-        frozenset({"books", "files"}),
+        frozenset(
+            {"books", "files", "authors"} if BY_NAME["authors"] in schema.fields else {"books", "files"}
+        ),
     )
 
 
@@ -242,9 +244,10 @@ def _value_sql(field: Field) -> str:
     if field.entity and field.link_table is None:
         return f"(select e.name from {field.entity.table} as e where e.id = t.{field.column})"
     if field.entity:
+        order = "e.name" if field.kind is Kind.TERMS else "l.sort_order, l.id"
         return (
-            f"(select group_concat(e.name, ', ') from {field.link_table} as l"
+            f"(select group_concat(name, ', ') from (select e.name from {field.link_table} as l"
             f" join {field.entity.table} as e on e.id = l.{field.entity.id_column}"
-            f" where l.{field.owner_column} = t.id)"
+            f" where l.{field.owner_column} = t.id order by {order}))"
         )
     return f"cast(t.{field.column} as text)"

@@ -223,6 +223,13 @@ async def test_a_card_tells_author_series_formats_and_origins(shelf: Library) ->
     assert "no cover" not in dune
 
 
+async def test_a_description_that_a_person_emptied_is_none(shelf: Library) -> None:
+    shelf.edit("books", 1, description="", description_source="manual")
+    [dune] = cards(await page(looked_at(shelf), "/library/books?title=Dune"))
+    assert "no description" in dune
+    assert "by hand" not in dune
+
+
 async def test_the_bar_shows_each_origin_by_its_share(shelf: Library) -> None:
     shelf.edit("books", 1, subtitle="Mine", subtitle_source="manual")
     [dune] = cards(await page(looked_at(shelf), "/library/books?title=Dune"))

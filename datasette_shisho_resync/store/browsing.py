@@ -128,11 +128,11 @@ def present_source(field: Field) -> str:
     if field.kind is Kind.AUTHORS:  # a book without any has this source, too
         any_author = "exists (select 1 from authors where authors.book_id = books.id)"
         return f"case when {source} <> '{FILEPATH}' or {any_author} then {source} end as {source}"
-    return f"case when {field.column} is not null then {source} end as {source}" if field.column else source
+    return f"case when {field.column} <> '' then {source} end as {source}" if field.column else source
 
 
 def _books_sql(schema: LibrarySchema) -> str:
-    description = "description is not null" if schema.has("books", "description") else "1"
+    description = "description <> ''" if schema.has("books", "description") else "1"
     return f"""
         select id, library_id, title, {description} as has_description{_selected_sources(schema, BOOK_FIELDS)}
         from books

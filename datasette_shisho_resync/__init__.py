@@ -105,6 +105,13 @@ def table_actions(datasette: Datasette, actor: Any, database: str, table: str, r
 
 
 @hookimpl
+def render_cell(datasette: Datasette, database: str, table: str, column: str, row: Any, value: Any) -> Any:
+    from .jobs.cells import errors_cell
+
+    return errors_cell(datasette, database, table, column, row, value)
+
+
+@hookimpl
 def top_row(datasette: Datasette, request: Any, database: str, table: str, row: Any) -> Any:
     from .web.actions import row_panel
 

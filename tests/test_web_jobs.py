@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -132,6 +133,21 @@ async def test_what_fails_is_told_with_a_link(client: Client, shelf: Library) ->
     assert "What failed" in page
     assert page.count(error["path"]) == 1
     assert "started by root" in page
+
+
+async def test_the_table_of_jobs_counts_their_errors(client: Client, shelf: Library) -> None:
+    for number in (1, 2):
+        shelf.rewrite(number, b"no zip")
+    await run(client)
+    shelf.rewrite(1, epub("Book 1"))
+    shelf.rewrite(2, epub("Ship 2"))
+    await run(client)
+    for path in ("/library/resync_jobs", "/library/resync_jobs/1"):
+        page = (await client.get(path)).text
+        assert re.findall(r"<a[^>]*>\d+ errors?</a>", page) == [f'<a href="{JOBS}/1">2 errors</a>']
+        assert "no ZIP" not in page
+    [told] = (await client.get("/library/resync_jobs.json?_shape=array&id=1")).json()
+    assert len(json.loads(told["errors"])) == 2
 
 
 @pytest.mark.parametrize("are_set", [False, True])

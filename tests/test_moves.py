@@ -15,6 +15,7 @@ from builders.cbz import build_cbz, comic_info_xml
 from builders.epub import build_epub
 from builders.images import jpeg
 from builders.m4b import build_m4b
+from builders.pdf import build_pdf
 from library import BY, Library, epub
 
 from datasette_shisho_resync.library_scan import Progress, ScanOptions, ScanReport, scan_library
@@ -510,6 +511,27 @@ def test_a_supplement_that_went_along_is_no_place_for_a_book(alone: Library) -> 
         (alone.root / "Third" / name).rename(alone.root / "Emma" / name)
     assert scan(alone).moved == 2
     assert by_title(alone)["Third"][0] == "Emma/third.epub"
+    assert_settled(alone)
+
+
+@pytest.mark.parametrize("book_too", [False, True])
+def test_a_supplement_whose_name_changed_its_case_keeps_its_record(alone: Library, book_too: bool) -> None:
+    for name, data in (("notes.pdf", build_pdf(title="Notes")), ("read.txt", b"read"), ("map.txt", b"map")):
+        put(alone, f"Dune/{name}", data)
+    scan(alone)
+    supplements = alone.rows("files", "file_role = 'supplement'")
+    folder = alone.root / "Dune"
+    for old, new in (("notes.pdf", "Notes.PDF"), ("read.txt", "READ.txt")):
+        (folder / old).rename(folder / new)
+    if book_too:
+        (folder / "dune.epub").rename(folder / "Dune.epub")
+    report = scan(alone)
+    assert (report.moved, report.failed, report.removed) == (3 if book_too else 2, 0, 0)
+    told = {
+        row["id"]: os.path.basename(row["filepath"]) for row in alone.rows("files", "file_role <> 'main'")
+    }
+    assert sorted(told) == [row["id"] for row in supplements]
+    assert sorted(told.values()) == ["Notes.PDF", "READ.txt", "map.txt"]
     assert_settled(alone)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ResyncError
@@ -100,17 +100,31 @@ class Matcher:
 
     def _respelled(self, found: Survey, moves: Sequence[Move]) -> list[Move]:
         """Match what is left by its path, as the root guard does: the bytes may be others."""
-        stored, rows, files = self.settings.path_map.stored, _taken_rows(moves), _taken_files(moves)
+        rows, files = _taken_rows(moves), _taken_files(moves)
         gone: dict[str, list[KnownFile]] = {}
         for row in found.vanished:
-            if row.role == "main" and row.id not in rows:
+            if row.id not in rows:
                 gone.setdefault(name_key(row.path), []).append(row)
         arrived: dict[str, list[FoundFile]] = {}
-        for file in found.new_files if gone else ():
+        for key, file in self._spelled_like(gone, found) if gone else ():
             if file.path not in files:
-                arrived.setdefault(name_key(stored(file.path)), []).append(file)
+                arrived.setdefault(key, []).append(file)
         pairs = ((known, arrived.get(key, ())) for key, known in gone.items())
         return [(known[0], new[0]) for known, new in pairs if len(known) == len(new) == 1]
+
+    def _spelled_like(
+        self, gone: Mapping[str, Sequence[KnownFile]], found: Survey
+    ) -> Iterator[tuple[str, FoundFile]]:
+        """Yield files that no row knows, with how their paths compare: they may be ones that vanished."""
+        stored = self.settings.path_map.stored
+        yield from ((name_key(stored(file.path)), file) for file in found.new_files)
+        supplements = {key for key, rows in gone.items() if any(row.role != "main" for row in rows)}
+        for folder in found.folders if supplements else ():
+            for file in folder.others:
+                path = stored(file.path)
+                key = name_key(path)
+                if key in supplements and not has_path(self.conn, "files", self.library.id, path):
+                    yield key, file
 
     def _followers(self, found: Survey, vanished: Sequence[KnownFile], moves: Sequence[Move]) -> list[Move]:
         """Match supplements that vanished, or whose place another file took, with the files that lie where

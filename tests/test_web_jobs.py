@@ -499,6 +499,18 @@ async def test_one_job_runs_at_a_time_and_can_be_cancelled(crowd: Library) -> No
     await run(client, "id=1")
 
 
+async def test_a_job_in_the_way_is_linked_where_the_database_has_another_route(shelf: Library) -> None:
+    client = Client(served(shelf), "shelf")
+    client.ds.get_database("library").route = client.database
+    shelf.with_history()
+    shelf.add("resync_jobs", kind="scan", state="running", started_at="x")
+    lock = take_job_lock(shelf.path)
+    assert lock is not None
+    told = await client.form("/shelf/books/-/resync", {"mode": "scan"})
+    lock.release()
+    assert (told.status_code, 'href="/shelf/-/resync/jobs/1"' in told.text) == (409, True)
+
+
 async def test_the_cancel_button_leads_back(crowd: Library) -> None:
     client = Client(served(crowd))
     await start(client)

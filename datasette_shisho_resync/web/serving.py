@@ -30,6 +30,7 @@ from .state import state_of
 if TYPE_CHECKING:
     from datasette import Request
     from datasette.app import Datasette
+    from datasette.database import Database
 
 _log = logging.getLogger(__name__)
 _UNFORESEEN = "Something went wrong; the server's log says more."
@@ -134,13 +135,22 @@ async def _answer(datasette: Datasette, request: Request, handlers: Mapping[str,
 def _of_database(
     datasette: Datasette, request: Request, error: sqlite3.Error | QueryInterrupted
 ) -> ResyncError:
-    name = tilde_decode(request.url_vars["database"])
-    if (db := datasette.databases.get(name)) is not None:
+    db = _database_of(datasette, request)
+    if db is not None:
         try:
             WebLibrary(datasette, db, state_of(datasette)).require_same_file()
         except Conflict as conflict:
             return conflict
+    name = db.name if db else tilde_decode(request.url_vars["database"])
     return translate(error.e if isinstance(error, QueryInterrupted) else error, name)
+
+
+def _database_of(datasette: Datasette, request: Request) -> Database | None:
+    """Return the database of the URL, whose route need not be its name."""
+    try:
+        return datasette.get_database(route=tilde_decode(request.url_vars["database"]))
+    except KeyError:
+        return None
 
 
 async def _body(request: Request) -> bytes:
@@ -208,7 +218,5 @@ def _rows_in_words(names: Iterable[str]) -> list[str]:
 
 
 def _running_job_url(call: Call, error: JobRunning) -> str | None:
-    if error.job is None:
-        return None
-    database = tilde_decode(call.request.url_vars["database"])
-    return job_url(call.datasette, database, error.job)
+    db = _database_of(call.datasette, call.request)
+    return None if db is None or error.job is None else job_url(call.datasette, db.name, error.job)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from library import Library, epub
 from markupsafe import escape
-from web import EDITOR, GRANTS, Client, Plain, served
+from web import EDITOR, GRANTS, ROOT, Client, Plain, served
 
 from datasette_shisho_resync.store.schema import create_history, create_library
 from datasette_shisho_resync.web.guards import may_look
@@ -276,6 +276,21 @@ async def test_the_history_needs_view_table_on_both_tables(client: Client, table
     other = {"books": "files", "files": "books"}[table]
     for name, status in (("resync_changes", 403), ("resync_runs", 403), (other, 200), (table, 403)):
         assert (await client.get(f"/library/{name}", EDITOR)).status_code == status
+
+
+@pytest.mark.parametrize(
+    "block", [{"allow": {"id": "ed"}}, {"tables": {"resync_runs": {"allow": {"id": "ed"}}}}]
+)
+async def test_who_may_not_see_the_runs_does_not_see_the_jobs_of_others(
+    client: Client, book: Library, block: dict[str, Any]
+) -> None:
+    both = {"id": ["ed", "root"]}
+    grants = {"resync-row": both, "update-row": both}
+    client.ds.config.update({"permissions": grants, "databases": {"library": block}})
+    book.add("resync_jobs", kind="scan", state="done", started_at="x")
+    for page in ("resync_runs", "-/resync/jobs/1"):
+        for actor, status in ((EDITOR, 200), (ROOT, 403)):
+            assert (await client.get(f"/library/{page}", actor)).status_code == status
 
 
 @pytest.mark.parametrize("name", ["books", "files", "library"])

@@ -551,7 +551,7 @@ async def test_listeners_hear_of_every_row(client: Client, shelf: Library) -> No
     class Listener:
         @hookimpl
         def track_event(self, event: Any) -> None:
-            heard.append((event.name, event.table, event.pks[0]))
+            heard.append((event.name, event.table, int(event.pks[0])))
 
     listener = Listener()
     pm.register(listener)

@@ -630,12 +630,14 @@ async def test_listeners_hear_of_changed_rows_and_of_the_run(client: Client, mon
     monkeypatch.setattr(client.ds, "track_event", track)
     await client.resync()
     rows = {(e.table, tuple(e.pks)) for e in heard if e.name == "update-row"}
-    assert rows == {("books", (1,)), ("files", (1,))}
+    assert rows == {("books", ("1",)), ("files", ("1",))}
     [run] = [e for e in heard if e.name == "resync-row"]
     assert (run.table, run.pks, run.mode, run.run, run.actor) == ("books", [1], "scan", 1, ROOT)
     heard.clear()
     await client.resync()
     assert heard == []
+    await client.ds.client.post("/library/books/1/-/update", actor=ROOT, json={"update": {"title": "Mine"}})
+    assert [(e.table, tuple(e.pks)) for e in heard] == [("books", ("1",))]  # the same form of ids
 
 
 async def test_datasette_without_threads(book: Library) -> None:

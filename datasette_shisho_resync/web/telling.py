@@ -17,7 +17,7 @@ async def tell_resync(library: WebLibrary, actor: Actor, done: RowDone | None) -
         return
     track = library.datasette.track_event
     for table, pk in done.rows:
-        await track(UpdateRowEvent(actor=actor, database=library.name, table=table, pks=[pk]))
+        await track(_updated(library, actor, table, pk))
     await track(
         ResyncRowEvent(
             actor=actor,
@@ -34,7 +34,7 @@ async def tell_undo(library: WebLibrary, actor: Actor, undone: Undone) -> None:
     track, target = library.datasette.track_event, undone.target
     rows = dict.fromkeys((e.table, e.pk) for e in undone.entries if e.table in TABLES and e.field != "row")
     for table, pk in rows:
-        await track(UpdateRowEvent(actor=actor, database=library.name, table=table, pks=[pk]))
+        await track(_updated(library, actor, table, pk))
     await track(
         UndoResyncEvent(
             actor=actor,
@@ -45,3 +45,8 @@ async def tell_undo(library: WebLibrary, actor: Actor, undone: Undone) -> None:
             undone_by=undone.run_id,
         )
     )
+
+
+def _updated(library: WebLibrary, actor: Actor, table: str, pk: int) -> UpdateRowEvent:
+    """Return Datasette's own event, the id in it as Datasette tells it: the text of the address."""
+    return UpdateRowEvent(actor=actor, database=library.name, table=table, pks=[str(pk)])

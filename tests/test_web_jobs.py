@@ -417,6 +417,12 @@ async def test_what_is_not_there(client: Client, path: str, expected: int) -> No
     assert (await client.get(path, json=True)).status_code == expected
 
 
+async def test_what_can_only_be_posted_offers_no_head(client: Client) -> None:
+    for method in ("GET", "HEAD"):
+        response = await client.ds.client.request(method, f"{JOBS}/1/cancel", actor=ROOT)
+        assert (response.status_code, response.headers["allow"]) == (405, "POST, OPTIONS")
+
+
 async def test_a_job_of_the_history_has_its_page(client: Client) -> None:
     await run(client, "id=1")
     assert f'href="{JOBS}/1"' in (await client.get("/library/resync_jobs/1")).text

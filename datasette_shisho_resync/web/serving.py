@@ -173,7 +173,8 @@ def _as_ours(error: Base400) -> ResyncError:
 
 
 async def _wrong_method(call: Call, handlers: Mapping[str, Handler]) -> Response:
-    allowed = {"Allow": ", ".join([*handlers, "HEAD", "OPTIONS"])}
+    head = ["HEAD"] if "GET" in handlers else []
+    allowed = {"Allow": ", ".join([*handlers, *head, "OPTIONS"])}
     if call.is_json or call.request.headers.get("content-type") == "application/json":
         return Response.error("Method not allowed", 405, headers=allowed)
     return Response.text("Method not allowed", status=405, headers=allowed)

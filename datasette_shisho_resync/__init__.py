@@ -12,6 +12,7 @@ import pluggy
 
 if TYPE_CHECKING:
     import click
+    from datasette import Event
     from datasette.app import Datasette
 
     from .parsers import Parser
@@ -88,6 +89,13 @@ def write_wrapper(datasette: Datasette, database: str) -> Any:
     from .provenance import tracked_write
 
     return tracked_write(datasette, database)
+
+
+@hookimpl
+def track_event(datasette: Datasette, event: Event) -> Any:
+    from .web.look import follow_alteration
+
+    return follow_alteration(datasette, event)
 
 
 @hookimpl

@@ -138,6 +138,25 @@ async def test_a_large_table_has_no_facets_that_nobody_asked_for(shelf: Library)
     assert "facet-title_source" in await page(asked, "/library/books")
 
 
+@pytest.mark.parametrize(
+    ("table", "operation"),
+    [
+        ("books", {"op": "drop_column", "args": {"name": "description_source"}}),
+        ("persons", {"op": "rename_column", "args": {"name": "sort_name", "to": "by"}}),
+    ],
+)
+async def test_a_column_that_goes_while_datasette_runs_leaves_the_look(
+    shelf: Library, table: str, operation: dict[str, object]
+) -> None:
+    ds = looked_at(shelf, tables={"books": {"facets": ["title_source", "description_source"]}})
+    await page(ds, f"/library/{table}")
+    alter = {"operations": [operation]}
+    altered = await ds.client.post(f"/library/{table}/-/alter", json=alter, actor=ROOT)
+    assert altered.status_code == 200, altered.text
+    await page(ds, f"/library/{table}")
+    assert ds.config["databases"]["library"]["tables"]["books"]["facets"][0] == "title_source"
+
+
 async def test_a_database_that_is_no_library_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with closing(sqlite3.connect(path)) as conn:

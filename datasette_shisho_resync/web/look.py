@@ -17,9 +17,10 @@ from ..site import METADATA
 from ..store.browsing import large_tables
 from ..store.schema import LibrarySchema
 from ..store.texts import add_texts
-from .library import libraries_of
+from .library import libraries_of, library_of
 
 if TYPE_CHECKING:
+    from datasette import Event
     from datasette.app import Datasette
 
 _NAME = "library"  # the database whose block in the file is that of every library
@@ -40,6 +41,27 @@ async def give_look(datasette: Datasette) -> None:
         await internal.execute_write_fn(
             partial(add_texts, database=name, description=look["description"], tables=texts, columns=columns)
         )
+
+
+async def follow_alteration(datasette: Datasette, event: Event) -> None:
+    """Take out of a table's look what names a column that is no more: every page of it would be an error."""
+    if event.name != "alter-table" or event.database not in datasette.databases:
+        return
+    tables = (datasette.config or {}).get("databases", {}).get(event.database, {}).get("tables", {})
+    configured, said = tables.get(event.table), library_look()["tables"].get(event.table)
+    if configured and said and library_of(datasette, event.database):
+        columns = await datasette.get_database(event.database).table_columns(event.table)
+        _leave_out(configured, {key: said[key] for key in _SETTINGS if key in said}, columns)
+
+
+def _leave_out(configured: dict[str, Any], said: Mapping[str, Any], columns: list[str]) -> None:
+    """Leave out the columns that we said and that are not there; what a person said is theirs to correct."""
+    ours = said.get("facets", ())
+    if facets := configured.get("facets"):
+        configured["facets"] = [name for name in facets if name in columns or name not in ours]
+    for key in ("label_column", "sort", "sort_desc"):
+        if key in said and configured.get(key) == said[key] and said[key] not in columns:
+            del configured[key]
 
 
 @lru_cache(maxsize=1)

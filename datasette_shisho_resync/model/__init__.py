@@ -11,7 +11,6 @@ from .library import Snapshot as Snapshot
 from .library import Stored as Stored
 from .library import Target as Target
 from .library import folded as folded
-from .metadata import METADATA_NAMES as METADATA_NAMES
 from .metadata import Author as Author
 from .metadata import Chapter as Chapter
 from .metadata import CoverImage as CoverImage

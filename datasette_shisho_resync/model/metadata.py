@@ -7,7 +7,7 @@ None or an empty tuple; `False` and `0` are values.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 from typing import Union
@@ -186,13 +186,6 @@ class ParsedFile:
     load_cover: Callable[[], CoverImage | None] | None = None
     load_page: Callable[[int], CoverImage | None] | None = None
     warnings: tuple[str, ...] = ()
-
-
-METADATA_NAMES: tuple[str, ...] = tuple(
-    f.name
-    for f in fields(ParsedFile)
-    if f.name not in ("source", "album", "track", "cover_page", "load_cover", "load_page", "warnings")
-)
 
 
 @portable

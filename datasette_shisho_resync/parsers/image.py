@@ -9,21 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 from ..errors import LimitExceeded, UnreadableFile
 from ..model import CoverImage, Limits
-
-EXTENSIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "image/jpeg": ".jpg",
-        "image/png": ".png",
-        "image/webp": ".webp",
-        "image/gif": ".gif",
-        "image/bmp": ".bmp",
-    }
-)
 
 _Size = tuple[int, int]
 

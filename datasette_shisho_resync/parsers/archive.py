@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import TracebackType
 from typing import BinaryIO
 
 from ..errors import LimitExceeded, UnreadableFile
@@ -73,14 +72,14 @@ _Unpack = Callable[[bytes, int], bytes]
 
 
 class Archive:
-    """A ZIP archive in an open file, which stays the caller's: leaving the context doesn't close it.
+    """A ZIP archive in an open file, which stays the caller's.
 
     `names` are the files (no folders) in the order of the directory, with `/` between parts. Where a
     name occurs twice, its last entry counts, as for other readers.
 
-        with Archive(file, path, limits) as archive:
-            if "mimetype" in archive:
-                archive.read("mimetype", 1000)
+        archive = Archive(file, path, limits)
+        if "mimetype" in archive:
+            archive.read("mimetype", 1000)
 
     Raises: UnreadableFile, LimitExceeded; so do the methods.
     """
@@ -95,14 +94,6 @@ class Archive:
             raise UnreadableFile(name, f"could not be read: {error}") from error
         self._positions = dict(self._listed())
         self.names: tuple[str, ...] = tuple(self._positions)
-
-    def __enter__(self) -> Archive:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def __contains__(self, entry: object) -> bool:
         return entry in self._positions

@@ -73,11 +73,6 @@ def explained(error: BaseException, limits: Limits) -> str:
     return f"could not be read ({type(error).__name__})"
 
 
-def is_unchanged(stat: FileStat, known: FileStat | None) -> bool:
-    """Tell whether size and time are the known ones."""
-    return known is not None and stat.is_same(known)
-
-
 def _read_open(file: BinaryIO, stat: FileStat, request: ReadRequest, extensions: Extensions) -> FileReading:
     parsed = _parsed(file, stat, request, extensions)
     with CompanionFolder(os.path.dirname(request.path), request.roots) as folder:
@@ -95,7 +90,8 @@ def _with_companions(
     load_page = parsed.load_page
     image, image_name = _image_beside(folder, request, warnings.append)
     is_known = image is not None and image_name == request.image_name
-    is_kept = is_known and request.cover_if_changed and is_unchanged(stat, request.known)
+    is_unchanged = request.known is not None and stat.is_same(request.known)
+    is_kept = is_known and request.cover_if_changed and is_unchanged
     if request.with_cover and not is_kept:
         parsed = _with_cover(parsed, request, warnings.append)
     else:

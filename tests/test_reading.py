@@ -23,7 +23,7 @@ from datasette_shisho_resync.model import (
     Limits,
     ReadRequest,
 )
-from datasette_shisho_resync.reading import explained, is_unchanged, read_file
+from datasette_shisho_resync.reading import explained, read_file
 from datasette_shisho_resync.workers.extensions import Extensions
 
 SECOND = 1_000_000_000
@@ -184,8 +184,8 @@ def test_a_supplement_is_only_looked_at(tmp_path: Path) -> None:
 def test_times_are_compared_as_exactly_as_they_were_stored(
     stat_ns: int, known_ns: int, expected: bool
 ) -> None:
-    assert is_unchanged(FileStat(7, stat_ns), FileStat(7, known_ns)) is expected
-    assert not is_unchanged(FileStat(8, stat_ns), FileStat(7, known_ns))
+    assert FileStat(7, stat_ns).is_same(FileStat(7, known_ns)) is expected
+    assert not FileStat(8, stat_ns).is_same(FileStat(7, known_ns))
 
 
 def test_the_embedded_cover_is_loaded_while_the_file_is_open(tmp_path: Path) -> None:

@@ -61,10 +61,6 @@ _KEYS: dict[Kind, Callable[[Field, Any, Identities], Hashable]] = {
     Kind.COVER: lambda field, value, identities: value.sha256 if isinstance(value, CoverImage) else value,
 }
 _KEYED = {field.name: _KEYS[field.kind] for field in FIELDS if field.kind in _KEYS}
-_NAMING = frozenset(
-    {Kind.AUTHORS, Kind.PEOPLE, Kind.TERMS, Kind.SERIES, Kind.PUBLISHER, Kind.IDENTIFIERS}
-)  # those that are not stored as they come
-_AS_THEY_COME = frozenset(field.name for field in FIELDS if field.kind not in _NAMING)
 
 
 def prepared(field: Field, value: Any, stored: Any, identities: Identities, *, keep_numbers: bool) -> Value:
@@ -72,8 +68,6 @@ def prepared(field: Field, value: Any, stored: Any, identities: Identities, *, k
 
     Differs from Shisho: duplicates are found by the row that a name means, before anything is written.
     """
-    if field.name in _AS_THEY_COME:
-        return value  # type: ignore[no-any-return]
     if field.kind is Kind.AUTHORS:
         authors = [_prepared_author(a, identities) for a in value]
         return _unique(authors, lambda a: (identities.key("persons", a.name), a.role))

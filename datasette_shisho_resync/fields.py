@@ -55,6 +55,7 @@ GENRE = Entity("genres", "genre_id")
 TAG = Entity("tags", "tag_id")
 PUBLISHER = Entity("publishers", "publisher_id")
 ENTITIES = (PERSON, SERIES, GENRE, TAG, PUBLISHER)
+ENTITY_BY_TABLE: dict[str, Entity] = {e.table: e for e in ENTITIES}
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # as above

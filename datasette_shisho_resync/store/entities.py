@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..fields import ENTITIES, PERSON, SERIES, Entity
+from ..fields import ENTITY_BY_TABLE, PERSON, SERIES, Entity
 from ..model import Identities, Identity, folded
 from ..normalize.names import sort_name
 from ..normalize.titles import sort_title
@@ -15,8 +15,6 @@ from .history import Entry
 from .schema import LibrarySchema
 from .search import insert_entity, unindex_entity
 from .snapshot import find_entity
-
-_BY_TABLE = {entity.table: entity for entity in ENTITIES}
 
 
 @dataclass(slots=True)
@@ -56,7 +54,7 @@ class EntityRows:
         if identity is None and not self.is_complete:
             identity = find_entity(self.conn, self.schema, self.library_id, table, name.strip())
         if identity is None:
-            identity = self._create(_BY_TABLE[table], name.strip(), source, sort_hint)
+            identity = self._create(ENTITY_BY_TABLE[table], name.strip(), source, sort_hint)
         elif table == "series" and rank(source) < rank(identity.source):
             identity = self._improve(identity, source)
         self.known[key] = identity
@@ -113,7 +111,7 @@ class EntityRows:
 
 def forget_entity(conn: sqlite3.Connection, schema: LibrarySchema, table: str, pk: int) -> None:
     """Remove a named row and its full-text row."""
-    entity = _BY_TABLE[table]
+    entity = ENTITY_BY_TABLE[table]
     unindex_entity(conn, schema, entity, pk)
     conn.execute(f"delete from {entity.table} where id = ?", (pk,))
 
@@ -124,4 +122,4 @@ def index_created(
     """Write the search rows of named rows, (table, id), that were made without; series aside."""
     for table, pk in created:
         if table != SERIES.table:
-            insert_entity(conn, schema, _BY_TABLE[table], pk)
+            insert_entity(conn, schema, ENTITY_BY_TABLE[table], pk)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from ...fields import ENTITIES
+from ...fields import ENTITY_BY_TABLE
 from ...model import (
     Identities,
     Identity,
     folded,
 )
 from ..schema import LibrarySchema
-
-_ENTITY = {entity.table: entity for entity in ENTITIES}
 
 
 def resolve_names(
@@ -53,7 +51,7 @@ def add_names(
 def find_entity(
     conn: sqlite3.Connection, schema: LibrarySchema, library_id: int, table: str, name: str
 ) -> Identity | None:
-    entity = _ENTITY[table]
+    entity = ENTITY_BY_TABLE[table]
     source = "name_source" if table == "series" else "null"
     sort_name = f"{table}.sort_name" if table in ("persons", "series") else "null"
     row = conn.execute(

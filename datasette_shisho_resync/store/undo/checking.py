@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from ...comparison import comparison_key
 from ...errors import Conflict, UndoConflict
-from ...fields import BY_NAME, ENTITIES, Field, Kind
+from ...fields import BY_NAME, ENTITY_BY_TABLE, Field, Kind
 from ...model import TABLES, Identities
 from ...sources import MANUAL
 from ..apply import MARK
@@ -21,7 +21,6 @@ from .cells import FILE_FIELDS, NAME_SOURCE, PATH, ROLE, ROW, image_of, is_remov
 
 _OTHER_COLUMNS = (("series", NAME_SOURCE), ("files", PATH), ("books", PATH))
 _ROLES = ("main", "supplement")
-_ENTITY_TABLES = frozenset(entity.table for entity in ENTITIES)
 
 
 @dataclass(slots=True)
@@ -114,13 +113,13 @@ class UndoCheck:
             below = {r.child for r in self.references if r.parent in tables and r.owns}
             grown = not below <= tables
             tables |= below
-        return {t for t in tables if not t.startswith("resync_")} | _ENTITY_TABLES
+        return {t for t in tables if not t.startswith("resync_")} | set(ENTITY_BY_TABLE)
 
     def _belongs(self, entry: Entry) -> bool:
         """Tell whether an entry's row is the run's book, one of its files, or hangs on them."""
         if entry.table == "series" and entry.field == NAME_SOURCE:
             return entry.pk in self._series_ids() or self._may_be_of_whole_book(entry.pk)
-        if entry.table in _ENTITY_TABLES:
+        if entry.table in ENTITY_BY_TABLE:
             return entry.old is None or image_of(entry.old).get("id") == entry.pk
         if entry.field == ROW:
             row = self._row_of(entry)

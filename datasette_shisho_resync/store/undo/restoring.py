@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import Conflict, UndoConflict
-from ...fields import BY_NAME, ENTITIES, Entity, Field, Kind, Level
+from ...fields import BY_NAME, ENTITY_BY_TABLE, Entity, Field, Kind, Level
 from ..apply import MARK, cover_columns, mark, mark_entry, set_columns, unmark
 from ..entities import forget_entity
 from ..history import Entry, Run, made_by_undone_runs
@@ -37,7 +37,6 @@ from .cells import FILE_FIELDS, NAME_SOURCE, PATH, ROLE, ROW, image_of, plain, r
 from .checking import UndoCheck
 
 _TAKEN = "UNIQUE constraint failed: "
-_ENTITIES = {entity.table: entity for entity in ENTITIES}
 
 
 @dataclass(slots=True)
@@ -71,8 +70,10 @@ class Undo:
                 self._revert(entry)
         made = [e for e in self.run.entries if e.field == ROW and e.old is None]
         if with_leftovers:
-            made += [e for table in _ENTITIES for e in made_by_undone_runs(self.conn, self.run.id, table)]
-        for entry in sorted(made, key=lambda e: e.table in _ENTITIES):  # these when nothing uses them
+            made += [
+                e for table in ENTITY_BY_TABLE for e in made_by_undone_runs(self.conn, self.run.id, table)
+            ]
+        for entry in sorted(made, key=lambda e: e.table in ENTITY_BY_TABLE):  # these when nothing uses them
             self._drop(entry)
 
     def _restore(self, entry: Entry) -> None:
@@ -115,8 +116,8 @@ class Undo:
 
     def _bring_back(self, table: str, pk: int, image: Mapping[str, Any]) -> None:
         self._insert(table, pk, list(image.items()))
-        if table in _ENTITIES:
-            index_entity(self.conn, self.schema, _ENTITIES[table], pk)
+        if table in ENTITY_BY_TABLE:
+            index_entity(self.conn, self.schema, ENTITY_BY_TABLE[table], pk)
         self.entries.append(Entry(table, pk, ROW, None, None, dict(image), None, "new_value"))
 
     def _restore_named(self, entry: Entry) -> None:
@@ -168,7 +169,7 @@ class Undo:
         image = row_image(self.conn, entry.table, entry.pk)
         if image is None:
             return
-        if entry.table in _ENTITIES:
+        if entry.table in ENTITY_BY_TABLE:
             if is_used(self.conn, entry.table, entry.pk):
                 return
             forget_entity(self.conn, self.schema, entry.table, entry.pk)

@@ -14,6 +14,7 @@ from ..candidates import sidecar_content
 from ..model import BookRow, Brief, FileRow, Identities, Reason, SidecarReading, Snapshot, Stored, Value
 from ..model.portable import portable
 from ..parsers.sidecar import (
+    SIDECAR_FIELDS,
     book_sidecar_path,
     file_sidecar_path,
     parse_sidecar,
@@ -179,11 +180,7 @@ def _with_foreign_keys(data: bytes, old: bytes) -> bytes:
     return json.dumps({**ours, **foreign}, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-_OUR_KEYS = frozenset(
-    {"version", "cover_page", "title", "sort_title", "subtitle", "description", "authors", "series"}
-    | {"genres", "tags", "name", "narrators", "publisher", "url", "release_date", "identifiers"}
-    | {"chapters", "language", "abridged"}
-)
+_OUR_KEYS = frozenset({"version", "sort_title", "cover_page", *SIDECAR_FIELDS})
 
 
 def replaced_entries(

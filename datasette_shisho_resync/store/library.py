@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import BadRequest
-from .schema import LibrarySchema, many_rows, sql_text, stored_id, stored_text
+from .schema import LibrarySchema, many_rows, sql_text, stored_id
+from .snapshot import library_paths
 from .times import now
 
 _CHUNK = 1000  # rows asked for at once
@@ -39,12 +40,7 @@ class KnownFile(NamedTuple):
 
 def load_libraries(conn: sqlite3.Connection) -> tuple[LibraryRow, ...]:
     rows = conn.execute("select id, name from libraries order by id").fetchall()
-    return tuple(LibraryRow(r[0], r[1], _paths(conn, r[0])) for r in rows)
-
-
-def _paths(conn: sqlite3.Connection, library_id: int) -> tuple[str, ...]:
-    rows = conn.execute("select filepath from library_paths where library_id = ? order by id", (library_id,))
-    return tuple(path for r in rows if "\0" not in (path := stored_text(r[0])))
+    return tuple(LibraryRow(r[0], r[1], library_paths(conn, r[0])) for r in rows)
 
 
 def choose_library(libraries: Sequence[LibraryRow], name: str | None, paths: Sequence[str]) -> LibraryRow:

@@ -17,7 +17,7 @@ from ..store.library import (
     Neighbour,
     data_version,
     find_at,
-    has_path,
+    has_file,
     neighbours,
     path_of,
 )
@@ -98,13 +98,13 @@ class KnownLibrary:
         return self.had_books or self._version != self.surveyed or hash(path) in self._made
 
     def has_file(self, path: str) -> bool:
-        return path in self._files or has_path(self.conn, "files", self.library.id, path)
+        return path in self._files or has_file(self.conn, self.library.id, path)
 
     def is_news(self, path: str) -> bool:
         """Tell whether a file that the survey did not know has no row yet, in a transaction."""
         if self._version == self.surveyed:
             return True
-        return not has_path(self.conn, "files", self.library.id, path)
+        return not has_file(self.conn, self.library.id, path)
 
     def neighbours(self, folder: str) -> tuple[Neighbour, ...]:
         """Return the main files of a folder."""

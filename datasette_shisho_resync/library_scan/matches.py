@@ -15,7 +15,7 @@ from ..files import name_key, open_confined
 from ..resync import Service
 from ..resync.gathering import readable_roots
 from ..settings import Settings
-from ..store.library import KnownFile, LibraryRow, fingerprint, has_path
+from ..store.library import KnownFile, LibraryRow, fingerprint, has_file
 from ..store.times import to_stored
 from .elsewhere import Elsewhere
 from .exchanges import Move, exchanged, moved_folder, without_copies
@@ -141,7 +141,7 @@ class Matcher:
         replaced, places = {r.id for r, _ in found.retouched}, {f.path for _, f in found.retouched}
         pairs: list[Move] = []
         for file in found.files_at(wanted):
-            is_known = has_path(self.conn, "files", self.library.id, stored(file.path))
+            is_known = has_file(self.conn, self.library.id, stored(file.path))
             if file.path in taken or (is_known and file.path not in places):
                 continue
             alike = (row for row in wanted[file.path] if row.size_bytes == file.size_bytes)

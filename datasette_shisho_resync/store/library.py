@@ -238,9 +238,9 @@ def path_of(conn: sqlite3.Connection, table: str, pk: int) -> str | None:
     return row[0] if row else None
 
 
-def has_path(conn: sqlite3.Connection, table: str, library_id: int, path: str) -> bool:
-    """Tell whether a book or file of the library has this path."""
-    return find_at(conn, table, library_id, path) is not None
+def has_file(conn: sqlite3.Connection, library_id: int, path: str) -> bool:
+    """Tell whether a file of the library has this path."""
+    return find_at(conn, "files", library_id, path) is not None
 
 
 def set_path(conn: sqlite3.Connection, table: str, pk: int, path: str) -> None:

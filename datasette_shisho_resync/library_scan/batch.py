@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from ..candidates import is_unchanged
 from ..errors import ResyncError
-from ..model import FileReading, FileStat, FileStatus, Mode, Plan, Target
+from ..model import FileReading, FileStat, FileStatus, Mode, Plan
 from ..resync import Ask, Gathered, Service, apply_run
 from ..resync.applying import Applied, GroundMoved
 from ..resync.companions import settled, writing_of
@@ -144,7 +144,7 @@ class BatchWriter:
 
     def _update(self, unit: Update, readings: Readings) -> None:
         """Resync one book with what was read; a file that vanished meanwhile is left for later."""
-        brief, settings = unit.gathered.brief, self.service.settings
+        brief, settings = unit.brief, self.service.settings
         here = {f.id: readings[settings.path_map.here(f.path)] for f in brief.files if f.is_main}
         present = {
             f.id: in_stored_form(here[f.id], f.path, settings)
@@ -167,7 +167,7 @@ class BatchWriter:
         """Returns the files that count as updated."""
         self._begin()
         self.importer.known.flush()
-        ask = Ask(Target("books", unit.book_id), self.mode)
+        ask = Ask(unit.brief.target, self.mode)
         service = self.service
         applied = apply_run(self.conn, service.schema, ask, gathered, service.settings, self.job.by)
         self._done.append(applied)

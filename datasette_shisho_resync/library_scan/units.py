@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from ..errors import UnknownRow
-from ..model import FileReading, Mode, ReadRequest, Target
+from ..model import Brief, FileReading, Mode, ReadRequest, Target
 from ..parsers.sidecar import book_sidecar_path, file_sidecar_path
-from ..resync import Gathered, find_brief
+from ..resync import find_brief
 from ..resync.gathering import read_requests, readable_roots
 from ..settings import Settings
 from ..store.library import KnownFile, LibraryRow
@@ -19,12 +19,11 @@ from ..workers import WorkerPool
 from .import_units import ImportUnit
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Update:
     """A known book whose files are read again."""
 
-    book_id: int
-    gathered: Gathered
+    brief: Brief
     changed: tuple[KnownFile, ...]
 
 
@@ -75,7 +74,7 @@ class UnitReader:
 
     def again(self, unit: Update) -> tuple[Update, Readings]:
         """Read a book again whose rows were changed by another run. Raises UnknownRow."""
-        unit = self._update(unit.book_id, unit.changed)
+        unit = self._update(unit.brief.target.pk, unit.changed)
         return unit, {request.path: self.pool.read(request) for request in self._requests(unit)}
 
     def _updates(self, updates: Mapping[int, Sequence[KnownFile]]) -> Iterator[Update]:
@@ -88,14 +87,12 @@ class UnitReader:
             yield update
 
     def _update(self, book_id: int, changed: Sequence[KnownFile]) -> Update:
-        brief = find_brief(self.conn, Target("books", book_id))
-        return Update(book_id, Gathered(brief, {}), tuple(changed))
+        return Update(find_brief(self.conn, Target("books", book_id)), tuple(changed))
 
     def _requests(self, unit: Unit) -> Iterator[ReadRequest]:
         if isinstance(unit, Update):
-            brief = unit.gathered.brief
-            mains = [f for f in brief.files if f.is_main]
-            yield from read_requests(self.mode, brief, mains, self.settings)
+            mains = [f for f in unit.brief.files if f.is_main]
+            yield from read_requests(self.mode, unit.brief, mains, self.settings)
             return
         roots = readable_roots(self.library.paths, self.settings)
         for number, file in enumerate(unit.files):

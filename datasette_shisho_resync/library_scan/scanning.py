@@ -84,9 +84,11 @@ class Scan:
             except KeyboardInterrupt:
                 cancelled = True
             except BaseException:
-                self._fail_job()
+                # What broke the scan off is to be told, not that its row can't be written either.
+                with suppress(ResyncError, sqlite3.Error):
+                    self._finish_job("failed")
                 raise
-            self._finish_job(cancelled)
+            self._finish_job("cancelled" if cancelled else "done")
         return self._report(time.monotonic() - started, cancelled)
 
     # --- before reading -----------------------------------------------------------------------
@@ -235,15 +237,9 @@ class Scan:
 
     # --- the end ------------------------------------------------------------------------------
 
-    def _finish_job(self, cancelled: bool) -> None:
+    def _finish_job(self, state: str) -> None:
         counts = {"total": self.total, "done": self.done, **self.tally.job_counts()}
-        self.job.finish("cancelled" if cancelled else "done", counts, self.tally.errors())
-
-    def _fail_job(self) -> None:
-        """Say in the job's row that the scan broke off, where that can still be written."""
-        counts = {"total": self.total, "done": self.done, **self.tally.job_counts()}
-        with suppress(ResyncError, sqlite3.Error):
-            self.job.finish("failed", counts, self.tally.errors())
+        self.job.finish(state, counts, self.tally.errors())
 
     def _report(self, seconds: float, cancelled: bool) -> ScanReport:
         counts = self.tally.counts

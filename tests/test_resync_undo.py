@@ -10,7 +10,7 @@ from library import BY, Library, epub
 
 from datasette_shisho_resync.errors import Conflict, UndoConflict, UnknownRow
 from datasette_shisho_resync.model import Limits, Mode
-from datasette_shisho_resync.store.history import finish_job, start_job
+from datasette_shisho_resync.store.jobs import finish_job, start_job
 
 NAMED = ("persons", "series", "genres", "tags", "publishers")
 FULL = {"genres": ["SF", "Fun"], "tags": "x,y", "description": "Words", "publisher": "P", "language": "en"}

@@ -10,8 +10,7 @@ from datasette import Forbidden
 from ..errors import Conflict
 from ..model import TABLES
 from ..resync import Service, Undone
-from ..store.history import nothing_to_undo
-from ..store.jobs import JobRecord, count_undoable
+from ..store.jobs import JobRecord, count_undoable, nothing_to_undo
 from ..web.access import rights_on
 from ..web.guards import may_look
 from ..web.library import WebLibrary

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..model import Mode
 from ..resync import By, Service
-from ..store.history import finish_job, start_job
-from ..store.jobs import note_progress
+from ..store.jobs import finish_job, note_progress, start_job
 from ..store.schema import create_history
 
 

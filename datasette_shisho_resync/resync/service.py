@@ -14,7 +14,8 @@ from typing import TypeVar
 from ..errors import StalePlan, UnknownRow
 from ..model import Outcome
 from ..settings import Settings
-from ..store.history import load_blob, runs_of_job
+from ..store.history import load_blob
+from ..store.jobs import runs_of_job
 from ..store.pending import remove_pending
 from ..store.schema import LibrarySchema, library_schema, translate
 from .applying import Applied, By, GroundMoved, apply_run, preview

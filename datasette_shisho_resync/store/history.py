@@ -1,4 +1,4 @@
-"""Writes and reads what was done: runs, their changes, jobs, and the bytes that undo needs.
+"""Writes and reads what was done: runs, their changes, and the bytes that undo needs.
 
 A change's old and new value are kept as the columns hold them; lists and rows as JSON, complete
 enough to put them back with their ids. Undecodable bytes survive as escaped surrogates.
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import Conflict, UnknownRow
+from ..errors import UnknownRow
 from ..model import Target
 from ..model.portable import portable
 from .schema import insert_rows, quoted, sql_text
@@ -276,48 +276,3 @@ def forget_runs(conn: sqlite3.Connection, before: str) -> int:
         """
     )
     return forgotten
-
-
-def start_job(conn: sqlite3.Connection, kind: str, mode: str, actor: str | None = None) -> int:
-    job_id = conn.execute(
-        """
-        insert into resync_jobs (kind, state, mode, actor, started_at)
-        values (?, 'running', ?, ?, ?)
-        """,
-        (kind, mode, actor, now()),
-    ).lastrowid
-    assert job_id is not None
-    return job_id
-
-
-def finish_job(
-    conn: sqlite3.Connection, job_id: int, state: str, counts: Mapping[str, int], errors: Sequence[Any]
-) -> None:
-    """Close a job; `counts` are columns of `resync_jobs`."""
-    assignments = "".join(f", {name} = ?" for name in counts)
-    conn.execute(
-        f"update resync_jobs set state = ?, finished_at = ?, errors = ?{assignments} where id = ?",
-        (state, now(), json.dumps(errors), *counts.values(), job_id),
-    )
-
-
-def runs_of_job(conn: sqlite3.Connection, job_id: int) -> list[int]:
-    """Return a job's runs that are not undone, newest first. Raises `UnknownRow`, `Conflict` for none."""
-    if conn.execute("select 1 from resync_jobs where id = ?", (job_id,)).fetchone() is None:
-        raise UnknownRow(f"There is no job {job_id}.")
-    rows = conn.execute(
-        """
-        select id
-        from resync_runs
-        where job_id = ? and undone_by is null and undo_of is null
-        order by id desc
-        """,
-        (job_id,),
-    ).fetchall()
-    if not rows:
-        raise nothing_to_undo(job_id)
-    return [r[0] for r in rows]
-
-
-def nothing_to_undo(job_id: int) -> Conflict:
-    return Conflict(f"Job {job_id} has nothing to undo.")

@@ -1,4 +1,5 @@
-"""The rows of `resync_jobs`: how far a job is, which one runs, and those whose process is no more."""
+"""The rows of `resync_jobs`: how far a job is, which one runs, what can be undone of it, and those whose
+process is no more."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UnknownRow
+from ..errors import Conflict, UnknownRow
 from .schema import LibrarySchema
 from .times import now
 
@@ -75,15 +76,6 @@ def _errors(cell: Any) -> tuple[Mapping[str, Any], ...]:
     return tuple(error for error in found if isinstance(error, dict)) if isinstance(found, list) else ()
 
 
-def count_undoable(conn: sqlite3.Connection, job_id: int) -> int:
-    """Return how many runs of a job are not undone."""
-    count: int = conn.execute(
-        "select count(*) from resync_runs where job_id = ? and undone_by is null and undo_of is null",
-        (job_id,),
-    ).fetchone()[0]
-    return count
-
-
 def running_job(conn: sqlite3.Connection, schema: LibrarySchema) -> int | None:
     """Return the newest job that says it runs; whether its process lives is not known here."""
     if not schema.has_history:
@@ -101,12 +93,56 @@ def interrupt_jobs(conn: sqlite3.Connection) -> None:
     )
 
 
+def start_job(conn: sqlite3.Connection, kind: str, mode: str, actor: str | None = None) -> int:
+    """Make a job's row; returns its id."""
+    job_id = conn.execute(
+        """
+        insert into resync_jobs (kind, state, mode, actor, started_at)
+        values (?, ?, ?, ?, ?)
+        """,
+        (kind, RUNNING, mode, actor, now()),
+    ).lastrowid
+    assert job_id is not None
+    return job_id
+
+
 def note_progress(
     conn: sqlite3.Connection, job_id: int, counts: Mapping[str, int], errors: Sequence[Any]
 ) -> None:
     """Say in a job's row how far it is; `counts` are columns."""
-    assignments = "".join(f", {name} = ?" for name in counts)
-    conn.execute(
-        f"update resync_jobs set errors = ?{assignments} where id = ?",
-        (json.dumps(errors), *counts.values(), job_id),
-    )
+    _update(conn, job_id, {**counts, "errors": json.dumps(errors)})
+
+
+def finish_job(
+    conn: sqlite3.Connection, job_id: int, state: str, counts: Mapping[str, int], errors: Sequence[Any]
+) -> None:
+    """Close a job's row; `counts` are columns."""
+    _update(conn, job_id, {**counts, "errors": json.dumps(errors), "state": state, "finished_at": now()})
+
+
+def _update(conn: sqlite3.Connection, job_id: int, columns: Mapping[str, Any]) -> None:
+    assignments = ", ".join(f"{name} = ?" for name in columns)
+    conn.execute(f"update resync_jobs set {assignments} where id = ?", (*columns.values(), job_id))
+
+
+_UNDOABLE = "from resync_runs where job_id = ? and undone_by is null and undo_of is null"
+
+
+def count_undoable(conn: sqlite3.Connection, job_id: int) -> int:
+    """Return how many runs of a job are not undone."""
+    count: int = conn.execute(f"select count(*) {_UNDOABLE}", (job_id,)).fetchone()[0]
+    return count
+
+
+def runs_of_job(conn: sqlite3.Connection, job_id: int) -> list[int]:
+    """Return a job's runs that are not undone, newest first. Raises `UnknownRow`, `Conflict` for none."""
+    if conn.execute("select 1 from resync_jobs where id = ?", (job_id,)).fetchone() is None:
+        raise UnknownRow(f"There is no job {job_id}.")
+    rows = conn.execute(f"select id {_UNDOABLE} order by id desc", (job_id,)).fetchall()
+    if not rows:
+        raise nothing_to_undo(job_id)
+    return [r[0] for r in rows]
+
+
+def nothing_to_undo(job_id: int) -> Conflict:
+    return Conflict(f"Job {job_id} has nothing to undo.")

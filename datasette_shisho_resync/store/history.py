@@ -72,16 +72,10 @@ def record_run(
     conn: sqlite3.Connection, header: RunHeader, entries: Sequence[Entry], *, changed: int, removed: int
 ) -> int:
     """Write a run and its entries; returns its id."""
-    run_id = record_header(conn, header, changed=changed, removed=removed)
-    record_entries(conn, [(run_id, e) for e in entries])
-    return run_id
-
-
-def record_header(conn: sqlite3.Connection, header: RunHeader, *, changed: int, removed: int) -> int:
-    """Write a run without entries; returns its id."""
     rows = WaitingRows(conn)
     run_id = add_header(rows, header, changed=changed, removed=removed)
     rows.flush()
+    record_entries(conn, [(run_id, e) for e in entries])
     return run_id
 
 

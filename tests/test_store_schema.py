@@ -58,7 +58,6 @@ def test_a_new_library_has_every_table_and_is_one(conn: sqlite3.Connection) -> N
     assert set(schema.columns) == {*LIBRARY_TABLES, *SEARCH_TABLES}
     assert schema.fields == FIELDS
     assert schema.entities == schema.aliased == ENTITIES
-    assert schema.search_tables == set(SEARCH_TABLES)
     assert not schema.has_history
 
 
@@ -231,7 +230,7 @@ def test_an_older_library_works_without_the_fields_it_lacks(conn: sqlite3.Connec
     assert gone == {"language", "abridged", "chapters", "tags"}
     assert GENRE in schema.entities
     assert GENRE not in schema.aliased
-    assert "publishers_fts" not in schema.search_tables
+    assert not schema.has("publishers_fts")
     assert not schema.has("files", "language")
 
 

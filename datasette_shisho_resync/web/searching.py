@@ -49,7 +49,7 @@ async def _is_ours(datasette: Datasette, database: str, table: str, search_table
     if library is None or (await datasette.table_config(database, table)).get("fts_table"):
         return False
     try:
-        has_table = search_table in (await library.schema()).search_tables
+        has_table = (await library.schema()).has(search_table)
     except ResyncError:
         return False
     return has_table and await library.db.fts_table(table) is None

@@ -45,7 +45,6 @@ class LibrarySchema:
     fields: tuple[Field, ...]
     entities: tuple[Entity, ...]
     aliased: tuple[Entity, ...]
-    search_tables: frozenset[str]
     has_history: bool
     missing: tuple[str, ...]
 
@@ -90,7 +89,6 @@ def library_schema(conn: sqlite3.Connection) -> LibrarySchema:
         fields=tuple(f for f in FIELDS if _is_storable(columns, entities, f)),
         entities=entities,
         aliased=tuple(e for e in entities if _covers(columns, e.alias_table, e.id_column, "name")),
-        search_tables=frozenset(SEARCH_TABLES) & frozenset(columns),
         has_history=all(table in columns for table in HISTORY_TABLES),
         missing=_missing(columns),
     )

@@ -141,7 +141,6 @@ def job_page(
     return {
         "database": library.name,
         "database_color": library.db.color,
-        "job": record.id,
         "url": job_url(library.datasette, library.name, record.id),
         "title": _job_title(record),
         "state": shown(record.state),

@@ -41,16 +41,13 @@ from .words import (
 
 def place_context(library: WebLibrary, target: Target, brief: Brief | None) -> dict[str, Any]:
     """Return what every page says about where it is; `brief` is None for a row that is gone."""
-    urls, table, pk = library.datasette.urls, target.table, target.pk
+    table, pk = target.table, target.pk
     return {
         "database": library.name,
         "database_color": library.db.color,
         "table": table,
-        "pk": pk,
-        "row_name": row_name(table, pk),
         "row_title": row_title(brief) if brief else row_name(table, pk),
-        "row_url": urls.row(library.name, table, str(pk)),
-        "table_url": urls.table(library.name, table),
+        "row_url": library.datasette.urls.row(library.name, table, str(pk)),
         "explain_label": EXPLAIN,
     }
 
@@ -192,7 +189,6 @@ def _explained(
     library: WebLibrary, brief: Brief, decision: Decision, visible: frozenset[str], images: Images
 ) -> dict[str, Any]:
     return {
-        "field": decision.field.name,
         "label": decision.field.label,
         "stored": shown_cell(decision.stored.value),
         "stored_cover_url": _cover_url(library, brief, as_change(decision))

@@ -17,7 +17,6 @@ from ..sources import MANUAL
 from ..store.history import list_runs
 from ..store.schema import LibrarySchema
 from ..store.snapshot import load_snapshot
-from ..value_text import row_name
 from ..values import is_empty
 from .access import Actor, may_view
 from .addresses import cover_url
@@ -79,7 +78,6 @@ def _book(library: WebLibrary, brief: Brief) -> dict[str, Any] | None:
 
 def _file(library: WebLibrary, file: FileRow) -> dict[str, Any]:
     return {
-        "name": row_name("files", file.id),
         "url": library.datasette.urls.row(library.name, "files", str(file.id)),
         "path": shown(file.path),
         "base": shown(file.path.rpartition("/")[2]),
@@ -103,13 +101,10 @@ def _sources(stored: Mapping[str, Stored]) -> list[dict[str, str]]:
 
 def _run(library: WebLibrary, run: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "id": run["id"],
         "url": library.datasette.urls.row(library.name, "resync_runs", str(run["id"])),
         "mode": sendable(run["mode"]),
         "at": shown(str(run["finished_at"] or "")[:_TO_THE_MINUTE]),
         "actor": sendable(run["actor"]),
-        "changed": run["changed"],
-        "removed": run["removed"],
         "is_undone": run["undone_by"] is not None,
         "is_undo": run["undo_of"] is not None,
     }

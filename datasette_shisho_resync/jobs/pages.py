@@ -53,7 +53,6 @@ def confirm_job_page(
     images = Images()
     return {
         "database": library.name,
-        "database_color": library.db.color,
         "table": table,
         "table_url": f"{table_url}?{query}" if query else table_url,
         "action": rows_url(library, query, table),
@@ -140,7 +139,6 @@ def job_page(
     total, done = record.counts["total"], record.counts["done"]
     return {
         "database": library.name,
-        "database_color": library.db.color,
         "url": job_url(library.datasette, library.name, record.id),
         "title": _job_title(record),
         "state": shown(record.state),
@@ -176,7 +174,6 @@ def _job_title(record: JobRecord) -> str:
 def undo_job_page(library: WebLibrary, record: JobRecord, runs: int) -> dict[str, Any]:
     return {
         "database": library.name,
-        "database_color": library.db.color,
         "title": _job_title(record),
         "url": job_url(library.datasette, library.name, record.id),
         "runs": runs,

@@ -44,7 +44,6 @@ def place_context(library: WebLibrary, target: Target, brief: Brief | None) -> d
     table, pk = target.table, target.pk
     return {
         "database": library.name,
-        "database_color": library.db.color,
         "table": table,
         "row_title": row_title(brief) if brief else row_name(table, pk),
         "row_url": library.datasette.urls.row(library.name, table, str(pk)),

@@ -96,7 +96,7 @@ async function fetchPage(url) {
 
 // --- the page of a row ---------------------------------------------------------------------------
 
-const PARTS = ["#shisho-panel", ".table-wrapper", ".rows-and-columns"];
+const ROW_PARTS = [".table-wrapper", ".rows-and-columns"]; // the first that there is
 
 function replacePart(fresh, selector) {
   const present = document.querySelector(selector);
@@ -108,7 +108,7 @@ function replacePart(fresh, selector) {
 async function redrawRowPage() {
   const fresh = await fetchPage(location.href);
   replacePart(fresh, "#shisho-panel");
-  PARTS.slice(1).some((selector) => replacePart(fresh, selector));
+  ROW_PARTS.some((selector) => replacePart(fresh, selector));
   document.title = fresh.title;
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .decisions import ROLE as ROLE
 from .decisions import Candidate as Candidate
 from .decisions import Decision as Decision
 from .decisions import Record as Record

@@ -25,7 +25,6 @@ from ..normalize.titles import sort_title
 from ..sources import FILEPATH, MANUAL, SIDECAR, rank
 from ..values import is_empty
 
-ROLE = "file_role"  # the field name of the change that makes a supplement the book's main file
 _NEVER_CLEARED = frozenset({"title", "sort_title"})
 
 

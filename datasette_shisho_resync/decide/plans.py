@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ..fields import BY_NAME
 from ..model import (
+    ROLE,
     Change,
     FileState,
     Mode,
@@ -20,7 +21,7 @@ from ..model import (
 )
 from ..sources import MANUAL
 from ..values import is_empty, to_json
-from .decisions import ROLE, Decision, as_change
+from .decisions import Decision, as_change
 
 
 def make_plan(

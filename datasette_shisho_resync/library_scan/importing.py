@@ -17,6 +17,7 @@ from ..fields import Kind, Level
 from ..files import cover_name, shown
 from ..model import (
     EMPTY,
+    ROW,
     BookRow,
     CoverImage,
     FileRow,
@@ -273,7 +274,7 @@ class Importer:
         return self._insert_file(columns)
 
     def _note_created(self, table: str, pk: int) -> None:
-        self.created.append(Entry(table, pk, "row", None, None, {"id": pk}, None, "new_value"))
+        self.created.append(Entry(table, pk, ROW, None, None, {"id": pk}, None, "new_value"))
 
     def _note_unfinished(self, made: MadeBook) -> None:
         self._unfinished.books.setdefault(made.id, made.is_new)

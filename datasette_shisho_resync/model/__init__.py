@@ -22,6 +22,7 @@ from .metadata import ParsedFile as ParsedFile
 from .metadata import Reason as Reason
 from .metadata import SeriesEntry as SeriesEntry
 from .metadata import Value as Value
+from .plan import ROLE as ROLE
 from .plan import ROW as ROW
 from .plan import Change as Change
 from .plan import FileState as FileState

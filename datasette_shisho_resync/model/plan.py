@@ -11,6 +11,7 @@ from .portable import portable
 from .reading import FileStat, FileStatus
 
 ROW = "row"  # the field name of a change that removes a whole row
+ROLE = "file_role"  # that of the change that makes a supplement the book's main file
 
 
 @dataclass(frozen=True, slots=True)

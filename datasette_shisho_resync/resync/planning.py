@@ -19,12 +19,13 @@ from ..candidates import (
     supplement_layers,
 )
 from ..comparison import comparison_key, prepared
-from ..decide import ROLE, Decision, Record, decide_record, limited, make_plan
+from ..decide import Decision, Record, decide_record, limited, make_plan
 from ..errors import BadRequest
 from ..fields import BY_NAME
 from ..files import shown
 from ..model import (
     EMPTY,
+    ROLE,
     ROW,
     BookRow,
     Change,

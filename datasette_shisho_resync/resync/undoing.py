@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..errors import UnknownRow
 from ..files import shown
-from ..model import TABLES, Brief, Mode, Target
+from ..model import ROW, TABLES, Brief, Mode, Target
 from ..parsers.sidecar import file_sidecar_path
 from ..settings import Settings
 from ..store.history import Entry, Run, RunHeader, from_cell, load_blob, load_run, mark_undone, record_run
@@ -84,7 +84,7 @@ def undo_run(
         companions, replaced, warnings = _companions(conn, schema, run, brief, changed, settings)
         undo.entries.extend(replaced)
         header = RunHeader(run.target, run.mode, "", by.via, by.actor, by.job_id, started_at, undo_of=run.id)
-        removed = sum(e.field == "row" and e.new is None and e.table in TABLES for e in undo.entries)
+        removed = sum(e.field == ROW and e.new is None and e.table in TABLES for e in undo.entries)
         new_id = record_run(conn, header, undo.entries, changed=len(undo.entries) - removed, removed=removed)
         mark_undone(conn, run.id, new_id)
         pending = record_companions(conn, new_id, companions)
@@ -112,7 +112,7 @@ def _brief(conn: sqlite3.Connection, run: Run) -> Brief | None:
 def _books_of_files(run: Run) -> Iterator[Target]:
     """Yield the books of the files whose rows came or went."""
     for entry in run.entries:
-        if (entry.table, entry.field) == ("files", "row"):
+        if (entry.table, entry.field) == ("files", ROW):
             row = from_cell(entry.new if entry.old is None else entry.old)
             if isinstance(row.get("book_id"), int):
                 yield Target("books", row["book_id"])
@@ -127,7 +127,7 @@ def _changed_fields(entries: Iterable[Entry], brief: Brief | None) -> Iterator[t
 
 
 def _made(run: Run, table: str, pk: int) -> bool:
-    return any((e.table, e.pk, e.field) == (table, pk, "row") and e.old is None for e in run.entries)
+    return any((e.table, e.pk, e.field) == (table, pk, ROW) and e.old is None for e in run.entries)
 
 
 def _series_ids(conn: sqlite3.Connection, schema: LibrarySchema, brief: Brief | None) -> set[int]:

@@ -15,6 +15,8 @@ from typing import Any
 from ..fields import BY_NAME, Field, Kind, Level
 from ..model import (
     EMPTY,
+    ROLE,
+    ROW,
     Author,
     Change,
     Chapter,
@@ -68,7 +70,7 @@ def apply_changes(writing: Writing, snapshot: Snapshot, changes: Sequence[Change
                 unmark(writing.conn, field.level, pk, field.name)
                 entries.append(mark_entry(table, pk, field.name, was=1, now=0))
         update_row(writing, table, pk, columns)
-    entries.extend(_promote(writing, c) for c in changes if c.field == "file_role")
+    entries.extend(_promote(writing, c) for c in changes if c.field == ROLE)
     return entries
 
 
@@ -267,7 +269,7 @@ _INSERTERS: dict[Kind, Callable[[Writing, Field, int, Any, str | None], None]] =
 def _promote(writing: Writing, change: Change) -> Entry:
     """Make a supplement the book's main file; like Shisho, without touching `updated_at`."""
     writing.conn.execute("update files set file_role = ? where id = ?", (change.new, change.pk))
-    return Entry("files", change.pk, "file_role", change.old, None, change.new, None, change.reason.value)
+    return Entry("files", change.pk, ROLE, change.old, None, change.new, None, change.reason.value)
 
 
 def apply_removals(conn: sqlite3.Connection, doomed: Sequence[DoomedRow]) -> list[Entry]:
@@ -275,7 +277,7 @@ def apply_removals(conn: sqlite3.Connection, doomed: Sequence[DoomedRow]) -> lis
     images = kept_images(conn, doomed)
     remove_rows(conn, doomed)
     return [
-        Entry(d.table, d.pk, d.column or "row", image, None, None, None, Reason.REMOVED.value)
+        Entry(d.table, d.pk, d.column or ROW, image, None, None, None, Reason.REMOVED.value)
         for d, image in zip(doomed, images, strict=True)
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..fields import ENTITY_BY_TABLE, PERSON, SERIES, Entity
-from ..model import Identities, Identity, folded
+from ..model import ROW, Identities, Identity, folded
 from ..normalize.names import sort_name
 from ..normalize.titles import sort_title
 from ..sources import FILEPATH, rank
@@ -84,7 +84,7 @@ class EntityRows:
         ):  # a series' row tells of its books, and is written with them
             insert_entity(self.conn, self.schema, entity, row_id)
         self.created.append(
-            Entry(entity.table, row_id, "row", None, None, {"id": row_id, "name": name}, source, "new_value")
+            Entry(entity.table, row_id, ROW, None, None, {"id": row_id, "name": name}, source, "new_value")
         )
         name_source = source if entity is SERIES else None
         return Identity(row_id, name, name_source, str(columns.get("sort_name", "")) or None)

@@ -11,11 +11,11 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from ..decide import ROLE, Decision, as_change, chosen_with, effective_source
+from ..decide import Decision, as_change, chosen_with, effective_source
 from ..fields import BY_NAME
 from ..files import shown
 from ..json_output import sendable
-from ..model import ROW, Brief, Change, CoverImage, Mode, Plan, RowImage, Target
+from ..model import ROLE, ROW, Brief, Change, CoverImage, Mode, Plan, RowImage, Target
 from ..sources import MANUAL
 from ..store.history import Entry, Run
 from ..value_text import row_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datasette.events import UpdateRowEvent
 
 from ..library_scan.done import RowDone
-from ..model import TABLES
+from ..model import ROW, TABLES
 from ..resync import Undone
 from .access import Actor
 from .events import ResyncRowEvent, UndoResyncEvent
@@ -32,7 +32,7 @@ async def tell_resync(library: WebLibrary, actor: Actor, done: RowDone | None) -
 
 async def tell_undo(library: WebLibrary, actor: Actor, undone: Undone) -> None:
     track, target = library.datasette.track_event, undone.target
-    rows = dict.fromkeys((e.table, e.pk) for e in undone.entries if e.table in TABLES and e.field != "row")
+    rows = dict.fromkeys((e.table, e.pk) for e in undone.entries if e.table in TABLES and e.field != ROW)
     for table, pk in rows:
         await track(_updated(library, actor, table, pk))
     await track(

@@ -6,9 +6,10 @@ from typing import Any
 
 from ...errors import Conflict
 from ...fields import Field
+from ...model import ROW
 from ..history import Entry, from_cell
 
-ROW, ROLE, NAME_SOURCE, PATH = "row", "file_role", "name_source", "filepath"
+NAME_SOURCE, PATH = "name_source", "filepath"
 FILE_FIELDS = ("cover_file", "sidecar_file")
 
 

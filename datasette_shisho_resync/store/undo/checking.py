@@ -10,14 +10,14 @@ from typing import Any, NoReturn
 from ...comparison import comparison_key
 from ...errors import Conflict, UndoConflict
 from ...fields import BY_NAME, ENTITY_BY_TABLE, Field, Kind
-from ...model import TABLES, Identities
+from ...model import ROLE, ROW, TABLES, Identities
 from ...sources import MANUAL
 from ..apply import MARK
 from ..history import Entry, Run
 from ..removal import Reference, references, row_image
 from ..schema import LibrarySchema, quoted
 from ..snapshot import load_list, value_of_rows
-from .cells import FILE_FIELDS, NAME_SOURCE, PATH, ROLE, ROW, image_of, is_removal, plain, rows_of
+from .cells import FILE_FIELDS, NAME_SOURCE, PATH, image_of, is_removal, plain, rows_of
 
 _OTHER_COLUMNS = (("series", NAME_SOURCE), ("files", PATH), ("books", PATH))
 _ROLES = ("main", "supplement")

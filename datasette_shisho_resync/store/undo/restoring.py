@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import Conflict, UndoConflict
 from ...fields import BY_NAME, ENTITY_BY_TABLE, Entity, Field, Kind, Level
+from ...model import ROLE, ROW
 from ..apply import MARK, cover_columns, mark, mark_entry, set_columns, unmark
 from ..entities import forget_entity
 from ..history import Entry, Run, made_by_undone_runs
@@ -33,7 +34,7 @@ from ..removal import (
 from ..schema import LibrarySchema, quoted, sql_text
 from ..search import index_entity
 from ..snapshot import find_entity, load_list
-from .cells import FILE_FIELDS, NAME_SOURCE, PATH, ROLE, ROW, image_of, plain, rows_of, structure
+from .cells import FILE_FIELDS, NAME_SOURCE, PATH, image_of, plain, rows_of, structure
 from .checking import UndoCheck
 
 _TAKEN = "UNIQUE constraint failed: "

@@ -193,6 +193,13 @@ def test_a_book_that_loses_only_its_reference_to_a_file_is_not_removed(pointing:
     assert pointing.rows("files", "id = 1")
 
 
+def test_a_book_that_names_a_removed_file_takes_what_the_others_say(pointing: Library) -> None:
+    pointing.add_file(1, "b.epub", epub("Second"))
+    pointing.scan()
+    assert pointing.book()["title"] == "Second"
+    assert not pointing.scan().changed
+
+
 def test_a_book_that_goes_lets_go_of_nothing_before(pointing: Library) -> None:
     before = pointing.content()
     run = pointing.scan()

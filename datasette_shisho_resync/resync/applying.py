@@ -31,6 +31,7 @@ from ..sources import EXISTING_COVER, MANUAL
 from ..store.apply import Writing, apply_changes, apply_removals, keep_stat, row_images
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, record_run
+from ..store.removal import gone_rows
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, create_history, exact_text, library_schema
 from ..store.search import index_book, index_series, unindex_book
@@ -125,7 +126,7 @@ def _write(
     started_at: str,
 ) -> Applied:
     plan, brief = planned.plan, gathered.brief
-    removed = {(d.table, d.pk) for d in planned.doomed if d.column is None}
+    removed = gone_rows(planned.doomed)
     remaining = tuple(f for f in _files_read(gathered) if ("files", f.id) not in removed)
     book = brief.book if brief.book and ("books", brief.book.id) not in removed else None
     changed = {(c.table, c.pk, c.field) for c in plan.changes}

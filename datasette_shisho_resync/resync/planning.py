@@ -44,7 +44,7 @@ from ..model import (
 from ..parsers.filename import is_in_book_folder
 from ..settings import Settings
 from ..sources import is_embedded
-from ..store.removal import DoomedRow, doomed_rows
+from ..store.removal import DoomedRow, doomed_rows, gone_rows
 from ..store.schema import LibrarySchema
 from ..store.snapshot import load_snapshot, resolve_names
 from ..store.times import from_stored
@@ -119,7 +119,7 @@ def _decided(
 ) -> tuple[Snapshot, tuple[Decision, ...]]:
     """Load what the run may change and decide each field of what stays."""
     brief = gathered.brief
-    gone = {(d.table, d.pk) for d in doomed}
+    gone = gone_rows(doomed)
     files = tuple(_effective_rows(gathered, gone))
     paths = [*gathered.sidecars, *_covers_at_stake(files, gathered)]
     with_book = brief.book if brief.book and ("books", brief.book.id) not in gone else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +107,13 @@ def doomed_rows(conn: sqlite3.Connection, roots: Sequence[tuple[str, int]]) -> t
         image = row_image(conn, table, pk)
         if image is not None:
             ordered.extend(_with_children(conn, known, DoomedRow(table, pk, image), seen))
-    going = {(row.table, row.pk) for row in ordered if row.column is None}
+    going = gone_rows(ordered)
     return tuple(row for row in ordered if row.column is None or (row.table, row.pk) not in going)
+
+
+def gone_rows(doomed: Iterable[DoomedRow]) -> set[tuple[str, int]]:
+    """Return the rows, (table, id), that go: not those that stay and only lose a reference."""
+    return {(row.table, row.pk) for row in doomed if row.column is None}
 
 
 def _with_children(

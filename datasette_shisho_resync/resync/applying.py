@@ -6,7 +6,7 @@ What is to be written to disk is returned, for after the commit.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import StalePlan
@@ -16,7 +16,6 @@ from ..model import (
     Brief,
     CoverImage,
     FileRow,
-    FileStatus,
     Mode,
     Outcome,
     Plan,
@@ -40,7 +39,7 @@ from ..store.times import now
 from ..store.waiting import WaitingRows
 from .companions import Companion, covers_to_write, note_covers, note_seen, record_companions
 from .gathering import Ask, Gathered
-from .planning import Planned, plan_run
+from .planning import Planned, effective_rows, plan_run
 from .sidecar_drafts import (
     draft_sidecars,
     replaced_entries,
@@ -127,7 +126,7 @@ def _write(
 ) -> Applied:
     plan, brief = planned.plan, gathered.brief
     removed = gone_rows(planned.doomed)
-    remaining = tuple(f for f in _files_read(gathered) if ("files", f.id) not in removed)
+    remaining = tuple(effective_rows(gathered, removed))
     book = brief.book if brief.book and ("books", brief.book.id) not in removed else None
     changed = {(c.table, c.pk, c.field) for c in plan.changes}
     left = replace(brief, book=book, files=tuple(_files_left(gathered, removed)))
@@ -208,13 +207,6 @@ def _sidecars(gathered: Gathered, left: Brief, settings: Settings) -> Mapping[st
         return gathered.sidecars
     place = sidecar_path_of_book(left, settings)
     return {**dict(sidecars_on_disk({place} - set(gathered.sidecars), left, settings)), **gathered.sidecars}
-
-
-def _files_read(gathered: Gathered) -> Iterable[FileRow]:
-    for file in gathered.brief.files:
-        reading = gathered.readings.get(file.id)
-        if reading is not None and reading.status is FileStatus.OK:
-            yield replace(file, role="main") if file.id == gathered.promoted else file
 
 
 def _cover_names(plan: Plan, brief: Brief, gathered: Gathered) -> dict[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..candidates import (
@@ -120,7 +120,7 @@ def _decided(
     """Load what the run may change and decide each field of what stays."""
     brief = gathered.brief
     gone = gone_rows(doomed)
-    files = tuple(_effective_rows(gathered, gone))
+    files = tuple(effective_rows(gathered, gone))
     paths = [*gathered.sidecars, *_covers_at_stake(files, gathered)]
     with_book = brief.book if brief.book and ("books", brief.book.id) not in gone else None
     bare = load_snapshot(conn, schema, replace(brief, book=with_book), [f.id for f in files], paths)
@@ -149,7 +149,7 @@ def _has_lost_its_file(ask: Ask, gathered: Gathered) -> bool:
     return ask.target.table == "files" and ask.target.pk in gathered.gone and gathered.promoted is None
 
 
-def _effective_rows(gathered: Gathered, gone: set[tuple[str, int]]) -> Iterator[FileRow]:
+def effective_rows(gathered: Gathered, gone: Collection[tuple[str, int]]) -> Iterator[FileRow]:
     """Yield the files that were read and stay, a promoted supplement as the main file it becomes."""
     for file in gathered.brief.files:
         reading = gathered.readings.get(file.id)

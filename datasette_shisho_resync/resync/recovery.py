@@ -13,7 +13,7 @@ from ..model import Brief, CoverImage, FileRow, FileStatus, ReadRequest, Target
 from ..parsers.sidecar import file_sidecar_path, render_book_sidecar, render_file_sidecar
 from ..store.history import load_blob, load_run
 from ..store.pending import COVER, UNREAD, Pending, load_pending, remove_pending
-from ..store.schema import LibrarySchema, exact_text
+from ..store.schema import exact_text
 from ..store.sidecars import load_book_sidecar, load_file_sidecar
 from ..store.snapshot import load_brief
 from .applying import By
@@ -83,12 +83,11 @@ def _made_again(service: Service, brief: Brief, pending: Pending) -> bytes | Non
     """Return a sidecar rendered from the rows, or a cover read from its file once more."""
     if pending.kind == COVER:
         return _cover_again(service, brief, pending)
-    return _sidecar_again(service.conn, service.schema, brief, pending.path, service)
+    return _sidecar_again(service, brief, pending.path)
 
 
-def _sidecar_again(
-    conn: sqlite3.Connection, schema: LibrarySchema, brief: Brief, path: str, service: Service
-) -> bytes | None:
+def _sidecar_again(service: Service, brief: Brief, path: str) -> bytes | None:
+    conn, schema = service.conn, service.schema
     for file in brief.files:
         if path == file_sidecar_path(file.path):
             return render_file_sidecar(load_file_sidecar(conn, schema, file.id))

@@ -149,7 +149,7 @@ def _write(
     if book is not None:
         is_news = index_book(conn, schema, book.id) or _is_title_by_hand(planned.snapshot)
         if is_news and not _touches_series(plan):
-            for series_id in sorted(_series_ids(conn, schema, brief)):
+            for series_id in sorted(series_ids(conn, schema, brief)):
                 index_series(conn, schema, series_id)
         recompute_review(conn, schema, [f.id for f in brief.files if ("files", f.id) not in removed])
     sidecars = sidecars_to_write(drafts)
@@ -183,13 +183,13 @@ def _write_rows(
     brief, snapshot = gathered.brief, planned.snapshot
     entities = EntityRows.of(conn, schema, brief.library_id, timestamp, snapshot.identities)
     writing = Writing(conn, schema, entities, timestamp, cover_names, WaitingRows(conn))
-    series_before = _series_ids(conn, schema, brief)
+    series_before = series_ids(conn, schema, brief)
     if brief.book is not None and any(d.table == "books" and d.column is None for d in planned.doomed):
         unindex_book(conn, schema, brief.book.id)
     entries = apply_changes(writing, snapshot, planned.plan.changes)
     entries += apply_removals(conn, planned.doomed)
     if _touches_series(planned.plan):
-        for series_id in sorted(series_before | _series_ids(conn, schema, brief)):
+        for series_id in sorted(series_before | series_ids(conn, schema, brief)):
             index_series(conn, schema, series_id)
     return [*entities.created, *entities.improved, *entries]
 
@@ -224,8 +224,9 @@ def _cover_names(plan: Plan, brief: Brief, gathered: Gathered) -> dict[int, str]
     return names
 
 
-def _series_ids(conn: sqlite3.Connection, schema: LibrarySchema, brief: Brief) -> set[int]:
-    return series_of_book(conn, schema, brief.book.id) if brief.book is not None else set()
+def series_ids(conn: sqlite3.Connection, schema: LibrarySchema, brief: Brief | None) -> set[int]:
+    """Return the series of the book that a run is about; none where there is no book."""
+    return series_of_book(conn, schema, brief.book.id) if brief and brief.book else set()
 
 
 def _is_title_by_hand(snapshot: Snapshot) -> bool:

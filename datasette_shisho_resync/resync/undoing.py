@@ -18,10 +18,10 @@ from ..store.pending import SIDECAR, note_sidecars
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, exact_text
 from ..store.search import index_book, index_series, unindex_book
-from ..store.snapshot import load_brief, load_snapshot, series_of_book
+from ..store.snapshot import load_brief, load_snapshot
 from ..store.times import now
 from ..store.undo import FILE_FIELDS, PATH, Undo
-from .applying import By
+from .applying import By, series_ids
 from .companions import Companion, note_seen, present_bytes, record_companions, sha256_of
 from .sidecar_drafts import (
     draft_sidecars,
@@ -76,10 +76,10 @@ def undo_run(
         undo = Undo(conn, schema, run, started_at)
         if before is not None and before.book is not None and _made(run, "books", before.book.id):
             unindex_book(conn, schema, before.book.id)
-        series = _series_ids(conn, schema, before)
+        series = series_ids(conn, schema, before)
         undo.apply(with_leftovers=is_last)
         brief = _brief(conn, run)
-        _index(conn, schema, brief, series | _series_ids(conn, schema, brief))
+        _index(conn, schema, brief, series | series_ids(conn, schema, brief))
         changed = set(_changed_fields(undo.entries, brief))
         companions, replaced, warnings = _companions(conn, schema, run, brief, changed, settings)
         undo.entries.extend(replaced)
@@ -128,12 +128,6 @@ def _changed_fields(entries: Iterable[Entry], brief: Brief | None) -> Iterator[t
 
 def _made(run: Run, table: str, pk: int) -> bool:
     return any((e.table, e.pk, e.field) == (table, pk, ROW) and e.old is None for e in run.entries)
-
-
-def _series_ids(conn: sqlite3.Connection, schema: LibrarySchema, brief: Brief | None) -> set[int]:
-    if brief is None or brief.book is None:
-        return set()
-    return series_of_book(conn, schema, brief.book.id)
 
 
 def _index(conn: sqlite3.Connection, schema: LibrarySchema, after: Brief | None, series: set[int]) -> None:

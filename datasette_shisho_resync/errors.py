@@ -6,17 +6,19 @@ ResyncError                 status 400, exit code 1
 ├── NotALibrary             422   the database lacks Shisho's tables or columns
 ├── ReadOnlyDatabase        403   the database can't be written
 ├── DatabaseBusy            503   somebody else holds the write lock
-├── FileRefused             403   outside the roots, a link out of them, not a regular file
-├── MediaError              422   names the file and the reason
-│   ├── UnsupportedFile           no parser for this extension
-│   ├── UnreadableFile            damaged, encrypted, or the system refused to read it
-│   └── LimitExceeded             larger than a setting allows
-├── Conflict                409
-│   ├── RootUnavailable           the disk is not there, so nothing counts as missing
-│   ├── JobRunning                a database has one job at a time
-│   ├── MassRemoval               so many records would go that somebody has to name the number
-│   ├── StalePlan                 something changed between preview and apply
-│   └── UndoConflict              fields were changed since the run
+├── StorageFailed           503   the disk under the database is full, or fails
+├── FileError                     names the file and the reason
+│   ├── FileRefused         403   outside the roots, a link out of them, not a regular file
+│   └── MediaError          422
+│       ├── UnsupportedFile       no parser for this extension
+│       ├── UnreadableFile        damaged, encrypted, or the system refused to read it
+│       └── LimitExceeded         larger than a setting allows
+└── Conflict                409
+    ├── RootUnavailable           the disk is not there, so nothing counts as missing
+    ├── JobRunning                a database has one job at a time
+    ├── MassRemoval               so many records would go that somebody has to name the number
+    ├── StalePlan                 something changed between preview and apply
+    └── UndoConflict              fields were changed since the run
 """
 
 from __future__ import annotations
@@ -59,8 +61,6 @@ class DatabaseBusy(ResyncError):
 
 
 class StorageFailed(ResyncError):
-    """The disk under the database is full, or fails."""
-
     status = 503
 
 

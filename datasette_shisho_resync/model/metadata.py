@@ -1,4 +1,4 @@
-"""The values that travel between parsing, deciding and writing. No I/O and no rules.
+"""What a source says of a book and a file, as values, and what bounds and judges it.
 
 Collections are tuples, so every value can be compared, hashed and pickled. An absent value is
 None or an empty tuple; `False` and `0` are values.
@@ -193,7 +193,7 @@ class ParsedFile:
 class Layer:
     """All candidates of one source: field name -> value, empty ones left out.
 
-    `path` is the file that they came from, in shown form. A layer that `echoes` holds no news:
+    `path` is the file that they came from, in shown form. A layer that is an `echo` holds no news:
     it is listed, and never wins.
     """
 

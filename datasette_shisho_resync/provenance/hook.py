@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+from ..settings import PLUGIN
 from .tracking import Tracking
-
-_PLUGIN = "datasette-shisho-resync"
 
 # A Database has one write connection as long as it lives, and a connection can't be asked what we made on it.
 _trackings: WeakKeyDictionary[object, Tracking | None] = WeakKeyDictionary()
@@ -31,7 +30,7 @@ def tracked_write(host: Host, database: str) -> Callable[[sqlite3.Connection], I
         return None
     if opened not in _trackings:
         # Datasette 1.0a41 forgets the common settings for a database that is configured in any other way.
-        config = host.plugin_config(_PLUGIN, database=database) or host.plugin_config(_PLUGIN) or {}
+        config = host.plugin_config(PLUGIN, database=database) or host.plugin_config(PLUGIN) or {}
         _trackings[opened] = Tracking() if config.get("track_manual_edits", True) else None
     tracking = _trackings[opened]
     return tracking.watching if tracking else None

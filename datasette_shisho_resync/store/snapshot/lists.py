@@ -16,6 +16,7 @@ from ...model import (
     Value,
     folded,
 )
+from ...values import MAX_DEPTH
 from ..schema import shown_cell
 
 _LIST_SQL = {
@@ -141,7 +142,7 @@ def _chapter_tree(rows: Sequence[Mapping[str, Any]]) -> tuple[Chapter, ...]:
         children.setdefault(parent, []).append(r)
 
     def branch(parent: int | None, depth: int) -> tuple[Chapter, ...]:
-        if depth > 100:
+        if depth > MAX_DEPTH:
             return ()
         return tuple(
             Chapter(

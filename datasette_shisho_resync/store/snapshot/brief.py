@@ -88,8 +88,8 @@ def _file_row(row: sqlite3.Row) -> FileRow:
         library_id=stored_id(row["library_id"], "files", "library_id"),
         path=stored_text(row["filepath"]),
         file_type=stored_text(row["file_type"] or ""),
-        role=row["file_role"] if "file_role" in present else "main",
-        size_bytes=(row["filesize_bytes"] if "filesize_bytes" in present else 0) or 0,
+        role=row["file_role"],
+        size_bytes=row["filesize_bytes"] or 0,
         modified_at=row["file_modified_at"] if "file_modified_at" in present else None,
         cover_name=row["cover_image_filename"] if "cover_image_filename" in present else None,
     )

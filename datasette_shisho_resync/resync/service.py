@@ -17,7 +17,7 @@ from ..settings import Settings
 from ..store.history import load_blob
 from ..store.jobs import runs_of_job
 from ..store.pending import remove_pending
-from ..store.schema import LibrarySchema, library_schema, translate
+from ..store.schema import KnownSchema, LibrarySchema, translate
 from .applying import Applied, By, GroundMoved, apply_run, preview
 from .companions import Companion, settled, write_companions
 from .gathering import Ask, Gathered, Gathering, Reader, find_brief
@@ -44,18 +44,14 @@ class Service:
     reader: Reader
     writes_files: bool = True  # False in a dry run on a copy of the database
     written: list[int] = field(default_factory=list)  # pending rows whose files are there
-    _schema: LibrarySchema | None = None
-    _schema_version: int = -1
+    _known_schema: KnownSchema = field(default_factory=KnownSchema)
 
     @property
     def schema(self) -> LibrarySchema:
         """The library's tables. Raises `NotALibrary`."""
-        version = self.conn.execute("pragma schema_version").fetchone()[0]
-        if self._schema is None or version != self._schema_version:
-            self._schema = library_schema(self.conn)
-            self._schema_version = version
-        self._schema.require(self.database)
-        return self._schema
+        schema = self._known_schema(self.conn)
+        schema.require(self.database)
+        return schema
 
     def gather(self, ask: Ask) -> Gathered:
         """Read the rows and the files of a run."""

@@ -60,9 +60,8 @@ class Mover:
     def _is_outdated(self, row: KnownFile, path: str, going: Container[int]) -> bool:
         """Tell whether somebody else changed the row since the survey, or gave its place away: left for the
         next scan."""
-        holder = find_at(self.conn, "files", self.library.id, path)
-        is_held = holder is not None and holder not in going
-        return is_held or path_of(self.conn, "files", row.id) not in (row.path, path)
+        present = path_of(self.conn, "files", row.id)
+        return present not in (row.path, path) or self._is_held("files", path, going)
 
     def _move(self, row: KnownFile, old: str, path: str) -> ScannedFile:
         entries = [self._set_path("files", row.id, old, path)]
@@ -116,7 +115,7 @@ class Mover:
                 new = self._last_resort(row, path, old)
             if new is not None and new != old:
                 goals[book_id] = old, new
-        while stuck := [pk for pk, (_, new) in goals.items() if self._is_held(new, goals)]:
+        while stuck := [pk for pk, (_, new) in goals.items() if self._is_held("books", new, goals)]:
             for pk in stuck:
                 (row, path), (old, held) = self._crossed[pk], goals.pop(pk)
                 new = self._last_resort(row, path, old)
@@ -127,8 +126,9 @@ class Mover:
             index_book(self.conn, self.schema, pk)
             self._record(Target("books", pk), [entry])
 
-    def _is_held(self, path: str, going: Container[int]) -> bool:
-        holder = find_at(self.conn, "books", self.library.id, path)
+    def _is_held(self, table: str, path: str, going: Container[int]) -> bool:
+        """Tell whether a row has this path that is not `going`."""
+        holder = find_at(self.conn, table, self.library.id, path)
         return holder is not None and holder not in going
 
     def _places_of_book(self, row: KnownFile, path: str) -> tuple[str, str | None]:

@@ -39,8 +39,8 @@ def book_sidecar(values: Values, identities: Identities) -> BookSidecar:
             for author in get("authors") or ()
         ),
         series=tuple(_series(s, identities) for s in get("series") or ()),
-        genres=tuple(sorted(get("genres") or ())),
-        tags=tuple(sorted(get("tags") or ())),
+        genres=get("genres") or (),
+        tags=get("tags") or (),
     )
 
 

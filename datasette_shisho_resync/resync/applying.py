@@ -73,6 +73,20 @@ class GroundMoved(StalePlan):
     """The rows that decide what is read changed after the files were read: gather again."""
 
 
+TRIES = 5  # how often files are read again when their rows moved meanwhile
+
+
+def kept_moving() -> StalePlan:
+    """Return what to say of a run whose ground moved every time."""
+    return StalePlan("The rows kept changing while their files were read.", None)
+
+
+def require_plan(ask: Ask, plan: Plan) -> None:
+    """Raise `StalePlan`, with the plan as it is now, unless it is the one that was asked for, if any."""
+    if ask.digest is not None and ask.digest != plan.digest:
+        raise StalePlan("Something changed since this plan was made.", plan)
+
+
 def preview(
     conn: sqlite3.Connection, schema: LibrarySchema, ask: Ask, gathered: Gathered, settings: Settings
 ) -> Outcome:
@@ -104,8 +118,7 @@ def apply_run(
         if gathered.has_older_sidecar(planned.snapshot.seen_sidecars):
             raise GroundMoved("A sidecar was replaced while the files were read.", None)
         gathered = replace(gathered, brief=brief)
-        if ask.digest is not None and ask.digest != planned.plan.digest:
-            raise StalePlan("Something changed since this plan was made.", planned.plan)
+        require_plan(ask, planned.plan)
         if ask.fields is not None:  # such a run removes nothing, so nothing takes its place
             gathered = replace(gathered, promoted=None)
         if planned.plan.changes and not schema.has_history:

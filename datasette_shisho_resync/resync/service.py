@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from ..errors import StalePlan, UnknownRow
+from ..errors import UnknownRow
 from ..model import Outcome
 from ..settings import Settings
 from ..store.history import load_blob
 from ..store.jobs import runs_of_job
 from ..store.pending import remove_pending
 from ..store.schema import KnownSchema, LibrarySchema, translate
-from .applying import Applied, By, GroundMoved, apply_run, preview
+from .applying import TRIES, Applied, By, GroundMoved, apply_run, kept_moving, preview
 from .companions import Companion, settled, write_companions
 from .gathering import Ask, Gathered, Gathering, Reader, find_brief
 from .planning import Planned, plan_run
@@ -26,7 +26,6 @@ from .recovery import recover
 from .undoing import Undone, undo_run
 
 T = TypeVar("T")
-_TRIES = 5  # how often files are read again when their rows moved meanwhile
 
 
 @dataclass(slots=True)
@@ -75,7 +74,7 @@ class Service:
 
         `check` sees what was found before it is applied, and may raise.
         """
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             gathered = self.gather(ask)
             check(gathered)
             try:
@@ -84,7 +83,7 @@ class Service:
                 continue
             warnings = self._finish(applied)
             return replace(applied.outcome, warnings=(*applied.outcome.warnings, *warnings))
-        raise StalePlan("The rows kept changing while their files were read.", None)
+        raise kept_moving()
 
     def _apply(self, ask: Ask, gathered: Gathered, by: By) -> Applied:
         self.forget_written()

@@ -13,13 +13,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import DatabaseBusy, ReadOnlyDatabase, StalePlan
+from ..errors import DatabaseBusy, ReadOnlyDatabase
 from ..library_scan.alone import mark_dead_jobs
 from ..model import Brief, Outcome
 from ..provenance import our_own_write
 from ..rehearsal import FailedReader, Rehearsal, Settled
 from ..resync import Applied, Ask, By, Gathered, Service, Undone, apply_run, undo_run
-from ..resync.applying import GroundMoved
+from ..resync.applying import TRIES, GroundMoved, kept_moving
 from ..resync.companions import settled, write_companions
 from ..store.jobs import running_job
 from ..store.pending import load_pending, remove_pending
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from datasette.app import Datasette
 
 T = TypeVar("T")
-_TRIES = 5  # how often files are read again when their rows moved meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class WebLibrary(LibraryReader):
             is_good = early is not None and not writes.has_since(early.writes, row)
             gathered = early.gathered if early and is_good else None
             try:
-                for _ in range(_TRIES):
+                for _ in range(TRIES):
                     gathered = gathered or await self._gather(ask, brief)
                     try:
                         return await self._apply(ask, gathered, by, request)
@@ -121,7 +120,7 @@ class WebLibrary(LibraryReader):
                             break
             finally:
                 writes.note(row)
-        raise StalePlan("The rows kept changing while their files were read.", None)
+        raise kept_moving()
 
     async def _apply(self, ask: Ask, gathered: Gathered, by: By, request: Request) -> Outcome:
         def apply_resync(conn: sqlite3.Connection, schema: LibrarySchema) -> Applied:

@@ -18,6 +18,7 @@ from ..json_output import encoded_outcome, error_to_json, outcome_to_json, undon
 from ..library_scan.done import row_done
 from ..model import TABLES, Brief, Mode, Outcome, Plan, Target
 from ..resync import Ask
+from ..resync.applying import require_plan
 from ..resync.planning import check_fields
 from ..store.history import Run
 from .access import (
@@ -193,9 +194,9 @@ async def _post_json(call: Call) -> Response:
 
 async def _preview(place: Place, wish: Wish) -> Outcome:
     """Return what a run would do. Raises StalePlan when the digest given no longer holds."""
-    outcome = await place.library.preview(wish.ask(place.target), place.brief)
-    if wish.digest is not None and wish.digest != outcome.plan.digest:
-        raise StalePlan("Something changed since this plan was made.", outcome.plan)
+    ask = wish.ask(place.target)
+    outcome = await place.library.preview(ask, place.brief)
+    require_plan(ask, outcome.plan)
     return outcome
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pickle
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
 from ..errors import ResyncError
 from ..workers.channel import Channel
+from ..workers.process import python_command
 from .child import CANCEL, Begun, JobOrder, Refused
 from .done import RowDone
 
@@ -105,13 +105,8 @@ class JobProcess:
 
 
 def _start(connection: socket.socket) -> subprocess.Popen[bytes]:
-    if not sys.executable:
-        raise OSError(0, "the Python interpreter is not known")
-    # File names must be decoded there as they are here, and modules found in the same places.
-    options = ["-X", "utf8"] if sys.flags.utf8_mode else []
-    paths = [path for path in sys.path if isinstance(path, str)]
     return subprocess.Popen(
-        [sys.executable, *options, "-c", _PROGRAM, *paths],
+        python_command(_PROGRAM),
         stdin=connection.fileno(),
         stdout=subprocess.DEVNULL,
     )

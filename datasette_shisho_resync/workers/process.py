@@ -155,14 +155,19 @@ class Worker:
         return f"the worker process {verb} {how}"
 
 
-def _start(connection: socket.socket, lifeline: int) -> subprocess.Popen[bytes]:
+def python_command(program: str, *arguments: str) -> list[str]:
+    """Return the command that runs a program in a Python like this one; what follows its arguments is where
+    modules are found here. Raises OSError."""
     if not sys.executable:
         raise OSError(0, "the Python interpreter is not known")
-    # File names must be decoded there as they are here, and modules found in the same places.
-    options = ["-X", "utf8"] if sys.flags.utf8_mode else []
+    options = ["-X", "utf8"] if sys.flags.utf8_mode else []  # file names must be decoded there as here
     paths = [path for path in sys.path if isinstance(path, str)]
+    return [sys.executable, *options, "-c", program, *arguments, *paths]
+
+
+def _start(connection: socket.socket, lifeline: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, *options, "-c", _PROGRAM, str(lifeline), *paths],
+        python_command(_PROGRAM, str(lifeline)),
         stdin=connection.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -146,7 +146,8 @@ def _with_cover(parsed: ParsedFile, request: ReadRequest, warn: Warn) -> ParsedF
         if parsed.load_cover is not None:
             cover = parsed.load_cover()
         if cover is not None and len(cover.data) > request.limits.max_cover_bytes:
-            raise LimitExceeded(shown(request.path), "is larger than max_cover_bytes")
+            most = request.limits.max_cover_bytes
+            raise LimitExceeded(shown(request.path), f"is larger than max_cover_bytes ({most:,} bytes)")
     except (Exception, SystemExit) as error:
         warn(f"{shown(request.path)}: the cover was left out: {explained(error, request.limits)}.")
         cover = None

@@ -162,7 +162,7 @@ def test_an_empty_archive_has_no_names() -> None:
 @pytest.mark.parametrize(("setting", "most"), [("max_xml_bytes", 500), ("max_cover_bytes", 400)])
 def test_an_entry_beyond_the_limit_is_refused_with_the_setting(setting: str, most: int) -> None:
     archive = opened(zipped({"a": DATA}), Limits(max_xml_bytes=500, max_cover_bytes=400))
-    with pytest.raises(LimitExceeded, match=rf"'a' is larger than {setting} \({most}\)"):
+    with pytest.raises(LimitExceeded, match=rf"'a' is larger than {setting} \({most} bytes\)"):
         archive.read("a", most)
 
 

@@ -385,7 +385,7 @@ def test_a_file_without_cover_offers_none() -> None:
 
 @pytest.mark.parametrize(
     ("cover", "limits", "words"),
-    [(b"no image", Limits(), "cover"), (GIF, Limits(max_cover_bytes=5), "max_cover_bytes (5)")],
+    [(b"no image", Limits(), "cover"), (GIF, Limits(max_cover_bytes=5), "max_cover_bytes (5 bytes)")],
 )
 def test_a_bad_cover_costs_only_the_cover(cover: bytes, limits: Limits, words: str) -> None:
     parsed = parse(build_m4b(title="T", cover=cover), limits)

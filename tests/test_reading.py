@@ -231,7 +231,7 @@ def test_an_unchanged_file_keeps_the_cover_beside_it(
     ("name", "content", "reason"),
     [
         ("a.badlycovered", "secret", "could not be read (KeyError)"),
-        ("a.covered", "101", "is larger than max_cover_bytes"),
+        ("a.covered", "101", "is larger than max_cover_bytes (100 bytes)"),
     ],
 )
 def test_a_broken_cover_is_a_warning(tmp_path: Path, name: str, content: str, reason: str) -> None:

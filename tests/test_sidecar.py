@@ -137,7 +137,10 @@ def test_an_empty_sidecar_says_nothing(data: bytes) -> None:
 
 
 def test_a_sidecar_over_the_limit_is_not_parsed() -> None:
-    assert read(b'{"title": "T"}', Limits(max_sidecar_bytes=5)).error == "is larger than 5 bytes"
+    assert (
+        read(b'{"title": "T"}', Limits(max_sidecar_bytes=5)).error
+        == "is larger than max_sidecar_bytes (5 bytes)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ class Archive:
 
     def _too_many(self) -> LimitExceeded:
         most = self._limits.max_archive_entries
-        return LimitExceeded(self._name, f"an archive with more than max_archive_entries ({most}) entries")
+        return LimitExceeded(self._name, f"an archive with more than max_archive_entries ({most:,}) entries")
 
     def _listed(self) -> Iterator[tuple[str, int]]:
         """Yield each file's name and the place of its record, which the end record's count can't hide."""
@@ -256,7 +256,7 @@ class Archive:
         settings = ("max_cover_bytes", "max_xml_bytes")
         setting = next((s for s in settings if getattr(self._limits, s) == max_bytes), "the limit")
         return LimitExceeded(
-            self._name, f"the entry {shown_entry(entry)} is larger than {setting} ({max_bytes})"
+            self._name, f"the entry {shown_entry(entry)} is larger than {setting} ({max_bytes:,} bytes)"
         )
 
 

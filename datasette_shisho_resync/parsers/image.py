@@ -29,11 +29,11 @@ def read_cover(data: bytes, name: str, limits: Limits, page: int | None = None) 
     Raises: UnreadableFile (no image, or of an unknown type), LimitExceeded. Both name `name`.
     """
     if len(data) > limits.max_cover_bytes:
-        raise LimitExceeded(name, f"a cover larger than max_cover_bytes ({limits.max_cover_bytes})")
+        raise LimitExceeded(name, f"a cover larger than max_cover_bytes ({limits.max_cover_bytes:,} bytes)")
     mime, (width, height) = _header(data, name)
     if width * height > limits.max_cover_pixels:
         raise LimitExceeded(
-            name, f"a cover of {width} x {height}, more than max_cover_pixels ({limits.max_cover_pixels})"
+            name, f"a cover of {width} x {height}, more than max_cover_pixels ({limits.max_cover_pixels:,})"
         )
     sha256 = hashlib.sha256(data).hexdigest()
     return CoverImage(sha256, mime, width, height, page, data)

@@ -122,7 +122,7 @@ def parse_sidecar(
 
 def _decoded(data: bytes, limits: Limits) -> dict[str, Any]:
     if len(data) > limits.max_sidecar_bytes:
-        raise ValueError(f"is larger than {limits.max_sidecar_bytes:,} bytes")
+        raise ValueError(f"is larger than max_sidecar_bytes ({limits.max_sidecar_bytes:,} bytes)")
     if not data.strip(_BLANK):  # what a power failure can leave of one that was written just before
         return {}
     # Counted first, because a few bytes of JSON become hundreds in memory.

@@ -70,7 +70,9 @@ def parse_xml(data: bytes, name: str, limits: Limits, *, recover: bool = False) 
 
 def _check_bytes(data: bytes, name: str, limits: Limits) -> None:
     if len(data) > limits.max_xml_bytes:
-        raise LimitExceeded(name, f"an XML document larger than max_xml_bytes ({limits.max_xml_bytes})")
+        raise LimitExceeded(
+            name, f"an XML document larger than max_xml_bytes ({limits.max_xml_bytes:,} bytes)"
+        )
 
 
 def _check_markup(text: bytes, name: str, limits: Limits) -> None:
@@ -91,7 +93,7 @@ def _check_markup(text: bytes, name: str, limits: Limits) -> None:
 
 
 def _too_many_nodes(name: str, limits: Limits) -> LimitExceeded:
-    return LimitExceeded(name, f"an XML document of more than max_xml_nodes ({limits.max_xml_nodes}) nodes")
+    return LimitExceeded(name, f"an XML document of more than max_xml_nodes ({limits.max_xml_nodes:,}) nodes")
 
 
 def _too_deep(name: str, limits: Limits) -> LimitExceeded:

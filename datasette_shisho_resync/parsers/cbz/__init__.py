@@ -101,7 +101,7 @@ def _split(info: ComicInfo, element: str, limits: Limits, split: Split = split_l
 
 def _limited(entries: tuple[_Entry, ...], what: str, name: str, limits: Limits) -> tuple[_Entry, ...]:
     if len(entries) > limits.max_list_entries:
-        raise LimitExceeded(name, f"more than {limits.max_list_entries} {what} (max_list_entries)")
+        raise LimitExceeded(name, f"more than {limits.max_list_entries:,} {what} (max_list_entries)")
     return entries
 
 
@@ -157,7 +157,7 @@ def _identifiers(gtin: str, limits: Limits) -> tuple[Identifier, ...]:
 def _chapters(pages: tuple[str, ...], info: ComicInfo, name: str, limits: Limits) -> tuple[Chapter, ...]:
     found = find_chapters(pages, info.marks)
     if len(found) > limits.max_chapters:
-        raise LimitExceeded(name, f"more than {limits.max_chapters} chapters (max_chapters)")
+        raise LimitExceeded(name, f"more than {limits.max_chapters:,} chapters (max_chapters)")
     titled = ((clean_line(chapter.title, limits.max_scalar_bytes), chapter.start_page) for chapter in found)
     return tuple(Chapter(title, start_page=page) for title, page in titled if title)
 

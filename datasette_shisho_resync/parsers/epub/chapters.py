@@ -27,7 +27,7 @@ def load_chapters(
         contents = _Contents(limits)
         chapters = tuple(read(contents, root))
         if contents.is_cut:
-            warn(f"Only the first {limits.max_chapters} chapters were read (max_chapters).")
+            warn(f"Only the first {limits.max_chapters:,} chapters were read (max_chapters).")
         if chapters:
             return chapters
     return ()

@@ -166,7 +166,7 @@ class BookMetadata:
         found = dict.fromkeys(value for value in values if value is not None)
         most = self._limits.max_list_entries
         if len(found) > most:
-            self._warn(f"Only the first {most} of {len(found)} {what} were read (max_list_entries).")
+            self._warn(f"Only the first {most:,} of {len(found):,} {what} were read (max_list_entries).")
         return tuple(found)[:most]
 
 

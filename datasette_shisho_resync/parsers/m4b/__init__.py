@@ -106,7 +106,7 @@ def _load_cover(reader: BoxReader, cover: Box) -> CoverImage:
     """Raises: UnreadableFile, LimitExceeded."""
     limit = reader.limits.max_cover_bytes
     if cover.size - 8 > limit:
-        raise LimitExceeded(reader.name, f"a cover larger than max_cover_bytes ({limit})")
+        raise LimitExceeded(reader.name, f"a cover larger than max_cover_bytes ({limit:,} bytes)")
     try:
         data = reader.read_uncounted(cover.start + 8, cover.size - 8)
     except (OSError, DamagedBoxError) as error:
@@ -137,7 +137,7 @@ def _names(reader: BoxReader, tags: Tags, *keys: str, split: Split = split_names
 def _limited(reader: BoxReader, entries: tuple[_Part, ...]) -> tuple[_Part, ...]:
     limit = reader.limits.max_list_entries
     if len(entries) > limit:
-        raise LimitExceeded(reader.name, f"a tag with more than max_list_entries ({limit}) entries")
+        raise LimitExceeded(reader.name, f"a tag with more than max_list_entries ({limit:,}) entries")
     return entries
 
 

@@ -97,7 +97,9 @@ class BoxReader:
         self._bytes_left -= size
         if self._bytes_left < 0:
             limit = self.limits.max_sidecar_bytes
-            raise LimitExceeded(self.name, f"tags and chapters larger than max_sidecar_bytes ({limit})")
+            raise LimitExceeded(
+                self.name, f"tags and chapters larger than max_sidecar_bytes ({limit:,} bytes)"
+            )
         return self.read_uncounted(start, size)
 
     def read_uncounted(self, start: int, size: int) -> bytes:
@@ -152,7 +154,7 @@ class BoxReader:
             self._boxes_left -= 1
             if self._boxes_left < 0:
                 limit = self.limits.max_archive_entries
-                raise LimitExceeded(self.name, f"more than max_archive_entries ({limit}) boxes")
+                raise LimitExceeded(self.name, f"more than max_archive_entries ({limit:,}) boxes")
             self._file.seek(start)
             header = self._file.read(16).ljust(16, b"\0")
             size, name, long_size = struct.unpack(">I4sQ", header)

@@ -166,4 +166,4 @@ def _nero_list(reader: BoxReader, data: bytes, count_at: int, count_form: str) -
 def _check_count(reader: BoxReader, count: int) -> None:
     limit = reader.limits.max_chapters
     if count > limit:
-        raise LimitExceeded(reader.name, f"more than max_chapters ({limit}) chapters")
+        raise LimitExceeded(reader.name, f"more than max_chapters ({limit:,}) chapters")

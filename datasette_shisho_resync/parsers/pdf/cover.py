@@ -71,7 +71,9 @@ def _drawn(file: BinaryIO, page: object, number: int, name: str, limits: Limits)
 def _largest_picture(page: object, name: str, limits: Limits) -> StreamObject | None:
     picture = max(_pictures(page, limits), key=_pixels, default=None)
     if picture is not None and _pixels(picture) > limits.max_cover_pixels:
-        raise LimitExceeded(name, f"a cover of more than {limits.max_cover_pixels} pixels (max_cover_pixels)")
+        raise LimitExceeded(
+            name, f"a cover of more than {limits.max_cover_pixels:,} pixels (max_cover_pixels)"
+        )
     return picture
 
 
@@ -94,7 +96,9 @@ def _opened(data: bytes, name: str, limits: Limits) -> Image.Image:
     """Open an image whose own header says how large it is, whatever the PDF says."""
     image = Image.open(io.BytesIO(data))
     if image.width * image.height > limits.max_cover_pixels:
-        raise LimitExceeded(name, f"a cover of more than {limits.max_cover_pixels} pixels (max_cover_pixels)")
+        raise LimitExceeded(
+            name, f"a cover of more than {limits.max_cover_pixels:,} pixels (max_cover_pixels)"
+        )
     return image
 
 

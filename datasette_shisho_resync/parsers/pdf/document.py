@@ -162,7 +162,7 @@ class Visited:
         """Count an object, and tell whether it was not met before. Raises: LimitExceeded."""
         self._count += 1
         if self._count > self._maximum:
-            raise LimitExceeded(self._name, f"more than {self._maximum} {self._what}")
+            raise LimitExceeded(self._name, f"more than {self._maximum:,} {self._what}")
         target = reference(value)
         if target in self._references:
             return False

@@ -32,7 +32,7 @@ def load_pages(catalog: DictionaryObject, name: str, limits: Limits) -> tuple[ob
         elif isinstance(node, DictionaryObject) and "/Kids" not in node:
             found.append(raw)
         if len(found) > limits.max_archive_entries:
-            raise LimitExceeded(name, f"more than {limits.max_archive_entries} pages (max_archive_entries)")
+            raise LimitExceeded(name, f"more than {limits.max_archive_entries:,} pages (max_archive_entries)")
     return tuple(found)
 
 

@@ -65,7 +65,9 @@ def read_xmp(catalog: DictionaryObject, name: str, limits: Limits) -> Properties
         try:
             data = stream.get_data()
         except LimitReachedError as error:
-            raise LimitExceeded(name, f"larger than max_xml_bytes ({limits.max_xml_bytes})") from error
+            raise LimitExceeded(
+                name, f"larger than max_xml_bytes ({limits.max_xml_bytes:,} bytes)"
+            ) from error
     root = parse_xml(data, name, limits, recover=True)
     return Properties(
         title=_joined(root, _DC + "title"),

@@ -71,5 +71,5 @@ def _entries(written: tuple[str, ...], name: str, limits: Limits) -> tuple[str, 
     parts = (clean_line(part, limits.max_scalar_bytes) for part in written)
     found = tuple(dict.fromkeys(part for part in parts if part))
     if len(found) > limits.max_list_entries:
-        raise LimitExceeded(name, f"more than {limits.max_list_entries} names in a list (max_list_entries)")
+        raise LimitExceeded(name, f"more than {limits.max_list_entries:,} names in a list (max_list_entries)")
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from ..errors import BadRequest
 from .schema import LibrarySchema, many_rows, sql_text, stored_id
 from .snapshot import library_paths
 from .times import now
+from .waiting import WaitingRows
 
 _CHUNK = 1000  # rows asked for at once
 
@@ -78,7 +79,10 @@ def make_library(conn: sqlite3.Connection, schema: LibrarySchema, name: str) -> 
         columns["cover_aspect_ratio"] = "book"
     if schema.has("libraries", "organize_file_structure"):
         columns["organize_file_structure"] = 0  # we rename nothing, and a Shisho should not either
-    return insert(conn, "libraries", columns)
+    rows = WaitingRows(conn)
+    library_id = rows.insert("libraries", columns)
+    rows.flush()
+    return library_id
 
 
 def add_path(conn: sqlite3.Connection, library_id: int, path: str) -> None:
@@ -173,17 +177,6 @@ def find_at(conn: sqlite3.Connection, table: str, library_id: int, path: str) ->
         (sql_text(path), library_id),
     ).fetchone()
     return row[0] if row else None
-
-
-def insert(conn: sqlite3.Connection, table: str, columns: Mapping[str, Any]) -> int:
-    """Insert a row of a library table and return its id; undecodable text goes in byte for byte."""
-    marks = ["cast(? as text)" if isinstance(v, str) else "?" for v in columns.values()]
-    values = [sql_text(v) if isinstance(v, str) else v for v in columns.values()]
-    row_id = conn.execute(
-        f"insert into {table} ({', '.join(columns)}) values ({', '.join(marks)})", values
-    ).lastrowid
-    assert row_id is not None
-    return row_id
 
 
 def fingerprint(conn: sqlite3.Connection, file_id: int) -> str | None:

@@ -158,18 +158,20 @@ def find_let_go(
     conn: sqlite3.Connection, table: str, pk: int, columns: Sequence[tuple[str, Any]]
 ) -> int | None:
     """Return the rowid of the row with these values: `pk`, or where they are of a whole row any such one."""
-    conditions = " and ".join(f"{quoted(name)} is {_mark(value)}" for name, value in columns)
+    conditions = " and ".join(f"{quoted(name)} is {placeholder(value)}" for name, value in columns)
     which = "and rowid = ?" if len(columns) == 1 else "order by rowid = ? desc"
-    values = [*(_bound(value) for _, value in columns), pk]
+    values = [*(bound(value) for _, value in columns), pk]
     row = conn.execute(f"select rowid from {quoted(table)} where {conditions} {which}", values).fetchone()
     return row[0] if row else None
 
 
-def _mark(value: Any) -> str:
+def placeholder(value: Any) -> str:
+    """Return what stands for a value in a statement that `bound` is given to."""
     return "cast(? as text)" if isinstance(value, str) else "?"
 
 
-def _bound(value: Any) -> Any:
+def bound(value: Any) -> Any:
+    """Return a cell's value as it can be bound: undecodable text as its bytes."""
     return sql_text(value) if isinstance(value, str) else value
 
 
@@ -236,8 +238,8 @@ def restore_row(conn: sqlite3.Connection, table: str, pk: int, columns: Sequence
     computed = _computed_columns(conn, table)
     columns = [(name, value) for name, value in columns if name not in computed]
     names = [quoted(name) for name, _ in columns]
-    marks = [_mark(value) for _, value in columns]
-    values = [_bound(value) for _, value in columns]
+    marks = [placeholder(value) for _, value in columns]
+    values = [bound(value) for _, value in columns]
     if "id" not in dict(columns) and _has_rowids(conn, table):
         names, marks, values = ["rowid", *names], ["?", *marks], [pk, *values]
     conn.execute(

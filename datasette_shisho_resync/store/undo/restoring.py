@@ -22,16 +22,18 @@ from ..removal import (
     LIBRARY_ROWS,
     NAMED,
     Reference,
+    bound,
     doomed_rows,
     find_let_go,
     is_used,
     kept_images,
+    placeholder,
     references,
     remove_rows,
     restore_row,
     row_image,
 )
-from ..schema import LibrarySchema, quoted, sql_text
+from ..schema import LibrarySchema, quoted
 from ..search import index_entity
 from ..snapshot import find_entity, load_list
 from .cells import FILE_FIELDS, NAME_SOURCE, PATH, image_of, plain, rows_of, structure
@@ -198,12 +200,10 @@ class Undo:
     def _set(self, entry: Entry, table: str, column: str, value: Any) -> None:
         if column == NAME_SOURCE and not self._holds(table, entry.pk, column, entry.new):
             return  # a series belongs to many books: what came after counts
-        placeholder = "cast(? as text)" if isinstance(value, str) else "?"
-        bound = sql_text(value) if isinstance(value, str) else value
         with self._taking_place(table, entry.pk):
             self.conn.execute(
-                f"update {quoted(table)} set {quoted(column)} = {placeholder} where rowid = ?",
-                (bound, entry.pk),
+                f"update {quoted(table)} set {quoted(column)} = {placeholder(value)} where rowid = ?",
+                (bound(value), entry.pk),
             )
         self.entries.append(Entry(table, entry.pk, entry.field, entry.new, None, value, None, entry.reason))
 

@@ -12,7 +12,6 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "datasette_shisho_resync"
 NAME = PACKAGE.name
 SHELLS = ("__init__", "cli", "web", "jobs")
-LEAVES = ("errors", "sources", "fields", "model", "normalize", "values")
 IO = {"os", "io", "shutil", "pathlib", "sqlite3", "socket", "subprocess", "tempfile", "urllib"}
 IO_FREE = ("decide", "comparison", "model", "fields", "sources", "errors", "normalize", "values")
 

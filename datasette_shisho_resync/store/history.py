@@ -48,9 +48,9 @@ class RunHeader:
     mode: str
     plan: str
     via: str
-    actor: str | None = None
-    job_id: int | None = None
-    started_at: str = ""
+    actor: str | None
+    job_id: int | None
+    started_at: str
     kept: int = 0
     failed: int = 0
     undo_of: int | None = None
@@ -81,13 +81,12 @@ def record_run(
 
 def add_header(rows: WaitingRows, header: RunHeader, *, changed: int, removed: int) -> int:
     """Add a run without entries to rows that wait; returns its id."""
-    finished_at = now()
     return rows.insert(
         "resync_runs",
         {
             "job_id": header.job_id,
-            "started_at": header.started_at or finished_at,
-            "finished_at": finished_at,
+            "started_at": header.started_at,
+            "finished_at": now(),
             "actor": header.actor,
             "via": header.via,
             "target_table": header.target.table,

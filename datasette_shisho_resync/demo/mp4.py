@@ -40,9 +40,9 @@ def item(name: str | bytes, *values: bytes | str, kind: int = UTF8) -> bytes:
     return box(name, *(data_box(value, kind) for value in values))
 
 
-def freeform_item(namespace: str, name: str, *values: bytes | str, kind: int = UTF8) -> bytes:
+def freeform_item(namespace: str, name: str, *values: bytes | str) -> bytes:
     names = full_box("mean", namespace.encode()), full_box("name", name.encode())
-    return box("----", *names, *(data_box(value, kind) for value in values))
+    return box("----", *names, *(data_box(value) for value in values))
 
 
 def item_list(*items: bytes) -> bytes:

@@ -258,15 +258,12 @@ def _owl() -> bytes:
 
 
 def _drawn(text: str, palette: Palette, drawn: Sequence[Motif]) -> list[bytes]:
-    verses = [verse.splitlines() for part in _chapters(text).values() for verse in part]
-    return [jpeg(draw_page(lines, palette, m)) for lines, m in zip(verses, drawn, strict=True)]
+    return [jpeg(draw_page(lines, palette, m)) for lines, m in zip(_verses(text), drawn, strict=True)]
 
 
 def _raven() -> bytes:
-    chapters = _chapters("the-raven")
-    verses = [verse.splitlines() for part in chapters.values() for verse in part]
     front = opened(draw_cover("The Raven", "Edgar Allan Poe", _MIDNIGHT, motifs.bough))
-    pages = [front, *(draw_page(lines, _MIDNIGHT, motifs.bough) for lines in verses)]
+    pages = [front, *(draw_page(lines, _MIDNIGHT, motifs.bough) for lines in _verses("the-raven"))]
     info = {
         "Title": "The Raven",
         "Author": "Edgar Allan Poe",
@@ -294,6 +291,10 @@ def _edited_sidecar() -> bytes:
 def _broken() -> bytes:
     whole = build_ebook([element("title", "Dracula"), element("creator", "Bram Stoker")], {"I": ["3 May."]})
     return whole[: len(whole) // 2]
+
+
+def _verses(text: str) -> list[list[str]]:
+    return [verse.splitlines() for part in _chapters(text).values() for verse in part]
 
 
 def _chapters(text: str) -> dict[str, list[str]]:

@@ -73,6 +73,7 @@ async def _evaluate(
             with sqlite_timelimit(conn, limit_ms):
                 return query(conn, table, where, params)
         except sqlite3.Error as error:
+            library.require_same_file()
             reason = "it takes too long" if "interrupted" in str(error) else str(error)
             raise BadRequest(f"The filter can't be used: {reason}.") from error
 

@@ -71,7 +71,14 @@ def index_entity(conn: sqlite3.Connection, schema: LibrarySchema, entity: Entity
 
 def insert_entity(conn: sqlite3.Connection, schema: LibrarySchema, entity: Entity, entity_id: int) -> None:
     """Write the search row of a named row that was just made, without looking for one."""
-    _insert_new(conn, schema, BY_ENTITY[entity], entity_id)
+    table = BY_ENTITY[entity]
+    if not schema.has(table.name, table.id_column):
+        return
+    with exact_text(conn):
+        columns = _columns(schema, table)
+        content = table.load(conn, schema, entity_id, columns)
+        if content:
+            _insert(conn, table, columns, entity_id, _values(columns, content), None)
 
 
 def unindex_entity(conn: sqlite3.Connection, schema: LibrarySchema, entity: Entity, entity_id: int) -> bool:
@@ -132,16 +139,6 @@ def locate_row(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTab
         if found is None:
             found = _look_up(conn, schema, table, columns, pk, table.load(conn, schema, pk, ()), None)
     return Place(found.rowid) if found else None
-
-
-def _insert_new(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTable, pk: int) -> None:
-    if not schema.has(table.name, table.id_column):
-        return
-    with exact_text(conn):
-        columns = _columns(schema, table)
-        content = table.load(conn, schema, pk, columns)
-        if content:
-            _insert(conn, table, columns, pk, _values(columns, content), None)
 
 
 def _unindex(conn: sqlite3.Connection, schema: LibrarySchema, table: SearchTable, pk: int) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..model import Mode
 from ..resync import By, Service
@@ -39,20 +41,19 @@ class Job:
 
     def note(self, counts: Mapping[str, int], errors: Sequence[object]) -> None:
         """Say in the row how far it is, if there is one."""
-        job_id = self.id
-        if job_id is not None:
-            self.service.transaction(lambda: self._note(job_id, counts, errors))
-
-    def _note(self, job_id: int, counts: Mapping[str, int], errors: Sequence[object]) -> None:
-        self.service.forget_written()
-        note_progress(self.service.conn, job_id, counts, errors)
+        self._write(partial(note_progress, counts=counts, errors=errors))
 
     def finish(self, state: str, counts: Mapping[str, int], errors: Sequence[object]) -> None:
         """Close the row, if there is one."""
-        job_id = self.id
-        if job_id is not None:
-            self.service.transaction(lambda: self._close(job_id, state, counts, errors))
+        self._write(partial(finish_job, state=state, counts=counts, errors=errors))
 
-    def _close(self, job_id: int, state: str, counts: Mapping[str, int], errors: Sequence[object]) -> None:
-        self.service.forget_written()
-        finish_job(self.service.conn, job_id, state, counts, errors)
+    def _write(self, write: Callable[[sqlite3.Connection, int], None]) -> None:
+        service, job_id = self.service, self.id
+        if job_id is None:
+            return
+
+        def work() -> None:
+            service.forget_written()
+            write(service.conn, job_id)
+
+        service.transaction(work)

@@ -112,7 +112,8 @@ class BatchWriter:
             self._update(*self.reader.again(unit))
 
     def _import(self, unit: ImportUnit, readings: Readings) -> None:
-        for book in self._books.books(unit, self._new_files(unit, readings)):
+        finder = BookFinder(self.importer.known, self.service.settings.path_map)
+        for book in finder.books(unit, self._new_files(unit, readings)):
             self._begin()
             imported = self.importer.import_book(book)
             self._done.append(imported)
@@ -120,10 +121,6 @@ class BatchWriter:
             for path, file_id in imported.file_ids.items():
                 status = "supplement" if path in supplements else "imported"
                 self.tally.note(ScannedFile(path, status, file_id, imported.book_id))
-
-    @property
-    def _books(self) -> BookFinder:
-        return BookFinder(self.importer.known, self.service.settings.path_map)
 
     def _new_files(self, unit: ImportUnit, readings: Readings) -> list[NewFile]:
         """Return what could be read, and note the rest."""

@@ -172,7 +172,7 @@ def is_part(row: FileRow, files: Iterable[FileRow]) -> bool:
     return row.file_type == "m4b" and sum(f.is_main and f.file_type == "m4b" for f in files) > 1
 
 
-def embedded_values(parsed: ParsedFile, row: FileRow, *, is_part: bool = False) -> Mapping[str, Value]:
+def embedded_values(parsed: ParsedFile, row: FileRow, *, is_part: bool) -> Mapping[str, Value]:
     values = _present(parsed)
     if is_part:
         # Differs from Shisho: the title of its last part is not the book's.

@@ -77,9 +77,7 @@ class AlbumKey:
     identifiers: tuple[Identifier, ...] = ()
 
 
-def album_parts(
-    files: Mapping[str, ParsedFile], known: Collection[tuple[str, str]] = ()
-) -> Mapping[str, str]:
+def album_parts(files: Mapping[str, ParsedFile], known: Collection[tuple[str, str]]) -> Mapping[str, str]:
     """Return, of the M4B files of one folder, those that are the tracks of one book, whatever their titles.
 
     Where the tracks don't count, or each file has identifiers or a number in a series of its own, the album

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .library import Target
@@ -93,7 +93,7 @@ class Outcome:
     deleted: bool
     book_deleted: bool
     rows: tuple[RowImage, ...] = ()
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:

@@ -103,7 +103,7 @@ def note_seen(
     conn: sqlite3.Connection,
     found: Iterable[SidecarReading],
     written: Iterable[Companion],
-    seen: frozenset[tuple[str, str]] = frozenset(),
+    seen: frozenset[tuple[str, str]],
 ) -> None:
     """Remember the sidecars as read and as they will be, so that neither counts as news again. What is
     replaced stays `seen`: it is still there when its folder can't be written."""

@@ -112,7 +112,7 @@ def index_columns(
     table: SearchTable,
     pk: int,
     names: Collection[str],
-    place: Place | None = None,
+    place: Place | None,
 ) -> bool:
     """Make some columns of a search row right, which costs less; all of it where there is none yet."""
     columns = tuple(column for column in _columns(schema, table) if column in names)

@@ -9,7 +9,7 @@ from .guard import RootEvidence, judge_missing, similar_sibling
 from .lock import JobLock, take_job_lock
 from .mapping import PathMap, checked_roots, respelled, shared_roots
 from .names import COVER_MIMES, cover_name, cover_names, find_cover, is_companion, name_key, shown
-from .write import remove_stale_files, replace_file, replace_files, writable_cover_mimes
+from .write import remove_stale_files, replace_files, writable_cover_mimes
 
 __all__ = [
     "COVER_MIMES",
@@ -27,7 +27,6 @@ __all__ = [
     "open_confined",
     "read_companion",
     "remove_stale_files",
-    "replace_file",
     "replace_files",
     "resolve_confined",
     "respelled",

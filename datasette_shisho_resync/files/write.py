@@ -21,30 +21,19 @@ _STALE_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TEMP_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def replace_file(path: str, data: bytes, roots: Sequence[str], *, fsync: bool = False) -> None:
-    """Write a cover or sidecar by temporary file and rename, in a folder that exists inside a root.
-
-    An existing file keeps its mode and owner. Raises FileRefused for any other kind of name or
-    place, FileError when the system refuses; then the old content is still there.
-    """
-    require_path(path)
-    folder, name = os.path.split(path)
-    for error in replace_files(folder, {name: data}, roots, fsync=fsync).values():
-        raise error
-
-
 def replace_files(
     folder: str,
     contents: Mapping[str, bytes],
     roots: Sequence[str],
     *,
-    fsync: bool = False,
     mtime_ns: int | None = None,
 ) -> dict[str, FileError]:
-    """Write several covers and sidecars of one folder, as `replace_file` does, with this time if given.
+    """Write covers and sidecars of one folder that exists inside a root, each by temporary file and rename,
+    with this time if given. An existing file keeps its mode and owner.
 
-    Returns: base name -> error of each that could not be written; the others were, unless one has a
-    name that is not for us to write.
+    Returns: base name -> error of each that could not be written, whose old content is still there:
+    FileRefused for any other kind of name or place, FileError where the system refuses. The others were
+    written, unless one has a name that is not for us to write.
     """
     failed: dict[str, FileError] = {}
     for name in contents:
@@ -62,7 +51,8 @@ def replace_files(
         for name, data in contents.items():
             path = os.path.join(folder, name)
             try:
-                _replace(descriptor, name, path, data, fsync, mtime_ns)
+                require_path(path)
+                _replace(descriptor, name, path, data, mtime_ns)
             except (FileError, OSError) as error:
                 failed[name] = _as_ours(path, error)
     finally:
@@ -140,7 +130,7 @@ def _open_folder(path: str, roots: Sequence[str]) -> int:
     return folder
 
 
-def _replace(folder: int, name: str, path: str, data: bytes, fsync: bool, mtime_ns: int | None) -> None:
+def _replace(folder: int, name: str, path: str, data: bytes, mtime_ns: int | None) -> None:
     existing = _existing(folder, name)
     if existing is not None and not stat.S_ISREG(existing.st_mode):
         raise FileRefused(shown(path), "is not a regular file")
@@ -155,13 +145,9 @@ def _replace(folder: int, name: str, path: str, data: bytes, fsync: bool, mtime_
             _write(descriptor, data)
             if mtime_ns is not None:
                 os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-            if fsync:
-                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.replace(temp, name, src_dir_fd=folder, dst_dir_fd=folder)
-        if fsync:
-            os.fsync(folder)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temp, dir_fd=folder)

@@ -4,6 +4,6 @@ Knows formats to write and one folder; nothing of SQLite, of Datasette or of how
 """
 
 from .folder import DATABASE, DemoFolder
-from .shelf import BROKEN, CORRECTED_STUDY
+from .shelf import BROKEN
 
-__all__ = ["BROKEN", "CORRECTED_STUDY", "DATABASE", "DemoFolder"]
+__all__ = ["BROKEN", "DATABASE", "DemoFolder"]

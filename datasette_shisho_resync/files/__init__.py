@@ -8,7 +8,7 @@ from .confine import CompanionFolder, open_confined, read_companion, resolve_con
 from .guard import RootEvidence, judge_missing, similar_sibling
 from .lock import JobLock, take_job_lock
 from .mapping import PathMap, checked_roots, respelled, shared_roots
-from .names import COVER_MIMES, cover_name, cover_names, find_cover, is_companion, name_key, shown
+from .names import COVER_MIMES, cover_name, cover_names, is_companion, name_key, shown
 from .write import remove_stale_files, replace_files, writable_cover_mimes
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "checked_roots",
     "cover_name",
     "cover_names",
-    "find_cover",
     "is_companion",
     "judge_missing",
     "name_key",

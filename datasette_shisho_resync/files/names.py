@@ -65,15 +65,6 @@ def cover_name(file_path: str, mime: str) -> str | None:
     return None
 
 
-def find_cover(file_path: str) -> str | None:
-    """Return the base name of the cover image beside the file, if there is one."""
-    folder = os.path.dirname(file_path)
-    for name in cover_names(file_path):
-        if os.path.lexists(os.path.join(folder, name)):
-            return name
-    return None
-
-
 def name_key(name: str) -> str:
     """Return the key under which names are one that differ only in case or Unicode form."""
     if name.isascii():

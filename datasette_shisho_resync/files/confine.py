@@ -73,10 +73,6 @@ class CompanionFolder:
     def __exit__(self, *exception: object) -> None:
         os.close(self._descriptor)
 
-    def has(self, name: str) -> bool:
-        """Tell whether there is anything of this base name."""
-        return self._status(name) is not None
-
     def read(self, name: str, max_bytes: int, setting: str) -> bytes | None:
         """Return what `read_companion` does for a base name in this folder."""
         found = self._status(name)

@@ -151,6 +151,41 @@ def test_a_cover_that_finds_no_room_leaves_the_old_one_and_comes_later(book: Lib
     assert cover.read_bytes() == large
 
 
+@pytest.mark.parametrize("way", ["undo", "refresh"])
+def test_a_cover_that_found_no_room_does_not_come_after_the_old_one_was_wanted_again(
+    book: Library, way: str
+) -> None:
+    first = epub("Old", cover=png(9, 9))
+    book.rewrite(1, first)
+    book.scan()
+    cover = book.root / "Shelf" / "a.epub.cover.png"
+    old = cover.read_bytes()
+    book.rewrite(1, epub("New", cover=png(9, 9, "red") + bytes(5 * 1024**2)))
+    with files_below(4 * 1024**2):
+        run = book.scan()
+    if way == "undo":
+        book.service.undo(run.run_id or 0, BY)
+    else:
+        book.rewrite(1, first)
+        book.refresh()
+    book.service.close()
+    book.service.recover(BY)
+    assert (cover.read_bytes(), book.rows("resync_pending")) == (old, [])
+
+
+def test_of_two_covers_that_found_no_room_the_later_one_comes(book: Library) -> None:
+    book.rewrite(1, epub("Old", cover=png(9, 9)))
+    book.scan()
+    images = [png(9, 9, color) + bytes(5 * 1024**2) for color in ("red", "blue")]
+    with files_below(4 * 1024**2):
+        for image in images:
+            book.rewrite(1, epub("New", cover=image))
+            book.scan()
+    book.service.close()
+    book.service.recover(BY)
+    assert (book.root / "Shelf" / "a.epub.cover.png").read_bytes() == images[1]
+
+
 def test_read_only_media_are_read_and_only_warned_of(open_folder: Path, worker_pool: WorkerPool) -> None:
     library = Library(open_folder / "made", worker_pool)
     library.add_file(library.add_book(), "a.epub", epub("New", cover=png(9, 9)))

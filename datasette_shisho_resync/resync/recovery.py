@@ -11,7 +11,7 @@ from ..errors import Conflict, FileError, UnknownRow
 from ..files import remove_stale_files
 from ..model import Brief, CoverImage, FileRow, FileStatus, ReadRequest, Target
 from ..parsers.sidecar import file_sidecar_path, render_book_sidecar, render_file_sidecar
-from ..store.history import load_blob, load_run
+from ..store.history import is_changed_since, load_blob, load_run
 from ..store.pending import COVER, UNREAD, Pending, load_pending, remove_pending
 from ..store.schema import exact_text
 from ..store.sidecars import load_book_sidecar, load_file_sidecar
@@ -52,6 +52,8 @@ def _make_good(service: Service, pending: Pending, by: By) -> bool:
     if pending.sha256 == UNREAD:
         _read_again(service, brief, by)
         return True
+    if pending.kind == COVER and not _is_wanted(service.conn, brief, pending):
+        return True
     present = present_bytes(pending.path, brief.roots, service.settings)
     found = None if present is None else sha256_of(present)
     if found == pending.sha256 or found != pending.old_sha256:
@@ -62,6 +64,12 @@ def _make_good(service: Service, pending: Pending, by: By) -> bool:
         failed = write_companions([companion], brief.roots, service.settings)
         return not failed or pending.kind != COVER
     return True
+
+
+def _is_wanted(conn: sqlite3.Connection, brief: Brief, pending: Pending) -> bool:
+    """Tell whether no later run, as one that undid this one, decided about the cover anew."""
+    file = _owner(brief, pending.path)
+    return file is not None and not is_changed_since(conn, pending.run_id, file.id, "cover")
 
 
 def _read_again(service: Service, brief: Brief, by: By) -> None:

@@ -193,6 +193,19 @@ def made_by_undone_runs(conn: sqlite3.Connection, run_id: int, table: str) -> tu
     return tuple(Entry(*e) for e in entries)
 
 
+def is_changed_since(conn: sqlite3.Connection, run_id: int, file_id: int, field: str) -> bool:
+    """Tell whether a later run changed a field of a file."""
+    later = conn.execute(
+        """
+        select 1
+        from resync_changes
+        where table_name = 'files' and row_pk = ? and field = ? and run_id > ?
+        """,
+        (file_id, field, run_id),
+    )
+    return later.fetchone() is not None
+
+
 def mark_undone(conn: sqlite3.Connection, run_id: int, undone_by: int) -> None:
     conn.execute("update resync_runs set undone_by = ? where id = ?", (undone_by, run_id))
 

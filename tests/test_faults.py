@@ -11,10 +11,10 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from builders.images import png
@@ -396,6 +396,41 @@ def test_nothing_is_lost_while_a_shisho_writes(book: Library) -> None:
     assert book.book()["title"] == f"Title {runs - 1}"
     assert len({row["name"] for row in book.rows("tags")}) == len(book.rows("tags"))
     assert book.conn.execute("pragma foreign_key_check").fetchall() == []
+
+
+class SlowService(Service):
+    """Another program that has not written its files yet when `meanwhile` happens."""
+
+    meanwhile: ClassVar[Callable[[], object]]
+
+    def _finish(self, done: Any) -> list[str]:
+        type(self).meanwhile()
+        return super()._finish(done)
+
+
+@pytest.fixture
+def overtaken(book: Library) -> Library:
+    """A book that another program scanned, and that was scanned again before that one wrote its files."""
+    book.rewrite(1, epub("First", cover=png(9, 9)))
+    book.scan()
+
+    def meanwhile() -> None:
+        book.rewrite(1, epub("Third", cover=png(9, 9, "blue")))
+        book.scan()
+        book.service.close()
+
+    book.rewrite(1, epub("Second", cover=png(9, 9, "red")))
+    SlowService.meanwhile = meanwhile
+    with closing(open_library(book.path)) as conn:
+        slow = SlowService(conn, "library.db", book.settings, book.pool)
+        slow.run(Ask(Target("books", 1)), BY)
+        slow.close()
+    return book
+
+
+def test_what_another_program_writes_late_is_no_edit_of_a_sidecar(overtaken: Library) -> None:
+    overtaken.scan()
+    assert (overtaken.book()["title"], overtaken.book()["title_source"]) == ("Third", "epub_metadata")
 
 
 @pytest.mark.parametrize("edit", ["a row", "the file", "its sidecar", "a new file", "a list"])

@@ -26,7 +26,7 @@ from ..model import (
 from ..model.portable import portable
 from ..settings import Settings
 from ..sources import EXISTING_COVER
-from ..store.pending import COVER, SIDECAR, add_pending, add_seen, note_sidecars
+from ..store.pending import COVER, SIDECAR, add_pending, add_seen, hashes_to_come, note_sidecars
 from ..store.waiting import WaitingRows
 from ..writing import FolderWriting
 from .gathering import readable_roots
@@ -106,7 +106,8 @@ def note_seen(
     seen: frozenset[tuple[str, str]],
 ) -> None:
     """Remember the sidecars as read and as they will be, so that neither counts as news again. What is
-    replaced stays `seen`: it is still there when its folder can't be written."""
+    replaced stays `seen`: it is still there when its folder can't be written. What another program has yet
+    to write there counts as seen too: it may come later than this."""
     hashes: dict[str, set[str]] = {}
     for sidecar in found:
         if sidecar.error is not None:
@@ -116,6 +117,7 @@ def note_seen(
     for path, companion in sidecars.items():
         contents = hashes.setdefault(path, set())
         contents.add(companion.sha256)
+        contents |= hashes_to_come(conn, path)
         replaced = companion.old_sha256
         if replaced is not None and (path, replaced) in seen:
             contents.add(replaced)

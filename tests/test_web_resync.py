@@ -574,6 +574,15 @@ async def test_a_database_that_was_removed_does_not_spoil_the_end(client: Client
     assert not caplog.records
 
 
+async def test_a_database_that_became_none_of_ours_does_not_spoil_the_end(
+    client: Client, book: Library, caplog: Any
+) -> None:
+    await client.resync()
+    book.conn.execute("alter table files rename to former_files")
+    await client.ds.invoke_shutdown()
+    assert not caplog.records
+
+
 async def test_another_database_of_the_same_name_is_another_one(
     client: Client, book: Library, tmp_path: Any
 ) -> None:

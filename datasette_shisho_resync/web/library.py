@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import DatabaseBusy, ReadOnlyDatabase
+from ..errors import ReadOnlyDatabase, ResyncError
 from ..library_scan.alone import mark_dead_jobs
 from ..model import Brief, Outcome
 from ..provenance import our_own_write
@@ -152,10 +152,8 @@ class WebLibrary(LibraryReader):
         def forget_pending(conn: sqlite3.Connection, schema: LibrarySchema) -> None:
             return None
 
-        try:
+        with suppress(ResyncError):
             await self._write(forget_pending, None)
-        except DatabaseBusy:
-            return
 
     async def _write(
         self, work: Callable[[sqlite3.Connection, LibrarySchema], T], request: Request | None

@@ -8,6 +8,7 @@ import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders.cbz import build_cbz, comic_info_xml
@@ -1223,6 +1224,24 @@ def test_a_link_to_a_folder_of_the_library_is_that_folder(library: Library) -> N
     before = folders(library)
     assert scan_folder(library, link).unchanged == 1
     assert scan_folder(library, link / "Dune").unchanged == 1
+    assert folders(library) == before
+
+
+def test_a_folder_of_the_library_is_that_folder_also_where_it_is_mounted_a_second_time(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(library, "Dune/dune.epub", epub("Dune"))
+    scan(library)
+    mounted, real = library.folder / "mounted", os.stat
+    shutil.copytree(library.root, mounted)
+
+    def as_mounted(path: Any, **how: Any) -> os.stat_result:
+        return real(library.root if path == str(mounted) else path, **how)
+
+    monkeypatch.setattr(os, "stat", as_mounted)
+    before = folders(library)
+    assert scan_folder(library, mounted).unchanged == 1
+    assert scan_folder(library, mounted / "Dune").unchanged == 1
     assert folders(library) == before
 
 

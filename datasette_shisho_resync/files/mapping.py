@@ -54,15 +54,25 @@ def checked_roots(roots: Iterable[str]) -> tuple[str, ...]:
 
 
 def respelled(path: str, roots: Iterable[str]) -> str:
-    """Return the path as it is below one of the roots, if that is where it leads through links."""
+    """Return the path as it is below one of the roots, if that is where it leads through links or mounts."""
     roots = tuple(roots)
-    real = os.path.realpath(path)
     if any(is_below(path, root) for root in roots):
         return path
-    for root in roots:
-        if is_below(real, os.path.realpath(root)):
-            return root + real[len(os.path.realpath(root)) :]
+    folder = real = os.path.realpath(path)
+    while folder != "/":
+        for root in roots:
+            if _is_same_folder(folder, root):
+                return root + real[len(folder) :]
+        folder = os.path.dirname(folder)
     return path
+
+
+def _is_same_folder(folder: str, root: str) -> bool:
+    """Tell whether two names lead to one folder, as those of a bind mount do."""
+    try:
+        return os.path.samefile(folder, root)
+    except OSError:  # one is not there, and may still be called the same
+        return folder == os.path.realpath(root)
 
 
 def shared_roots(library_paths: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:

@@ -506,6 +506,21 @@ def test_of_several_files_of_one_spelling_none_is_taken_for_another(library: Lib
     assert (report.moved, report.imported, report.missing) == (0, 2, 1)
 
 
+def test_a_file_that_vanishes_before_it_is_read_is_counted_as_missing(library: Library) -> None:
+    put(library, "a/a.epub", epub("A"))
+    put(library, "b/b.epub", epub("B"))
+    scan(library)
+    path = put(library, "a/a.epub", epub("New A"))
+    put(library, "b/b.epub", epub("New B"))
+
+    def vanish(told: Progress) -> None:
+        if told == Progress("Looking", 2):
+            path.unlink()
+
+    report = scan(library, progress=vanish)
+    assert (report.updated, report.missing, report.failed) == (1, 1, 0)
+
+
 def test_vanished_files_stay_until_they_are_pruned(library: Library) -> None:
     path = put(library, "Dune/dune.epub", epub("Dune"))
     put(library, "Emma/emma.epub", epub("Emma"))

@@ -157,8 +157,8 @@ class BatchWriter:
                 self.tally.note(ScannedFile(row.path, "error", row.id, row.book_id, failed[row.id].error))
             elif row.id in changed:
                 self.tally.note(ScannedFile(row.path, "updated", row.id, row.book_id))
-            elif row.id in present:
-                self.tally.counts["unchanged"] += 1
+            else:
+                self.tally.counts["unchanged" if row.id in present else "missing"] += 1
 
     def _resync(self, unit: Update, gathered: Gathered) -> set[int]:
         """Returns the files that count as updated."""

@@ -44,6 +44,19 @@ def test_recovery_writes_covers_and_sidecars(crashed: Library) -> None:
     assert crashed.rows("resync_pending") == []
 
 
+def test_recovery_keeps_the_keys_of_a_sidecar_that_are_not_ours(book: Library) -> None:
+    book.rewrite(1, epub("Old"))
+    book.scan()
+    book.edit_sidecar(book.book_sidecar(), shelf="B 7")
+    book.scan()
+    book.rewrite(1, epub("New"))
+    service = CrashingService(book.conn, "library.db", book.settings, book.pool)
+    with pytest.raises(KeyboardInterrupt):
+        service.run(Ask(Target("books", 1)), BY)
+    book.service.recover(BY)
+    assert (book.sidecar()["title"], book.sidecar()["shelf"]) == ("New", "B 7")
+
+
 def test_recovery_leaves_files_that_were_edited_since(crashed: Library) -> None:
     crashed.edit_sidecar(crashed.book_sidecar(), title="Edited")
     crashed.service.recover(BY)

@@ -20,7 +20,7 @@ from .applying import By
 from .companions import Companion, present_bytes, sha256_of, write_companions
 from .gathering import Ask, readable_roots
 from .left_behind import rewrite_sidecars
-from .sidecar_drafts import sidecar_path_of_book
+from .sidecar_drafts import in_place_of, sidecar_path_of_book
 
 if TYPE_CHECKING:
     from .service import Service
@@ -58,8 +58,8 @@ def _make_good(service: Service, pending: Pending, by: By) -> bool:
     found = None if present is None else sha256_of(present)
     if found == pending.sha256 or found != pending.old_sha256:
         return True
-    data = load_blob(service.conn, pending.sha256) or _made_again(service, brief, pending)
-    if data is not None:
+    data = load_blob(service.conn, pending.sha256) or _made_again(service, brief, pending, present)
+    if data is not None and data != present:
         companion = Companion(pending.path, pending.kind, data, present, sha256_of(data))
         failed = write_companions([companion], brief.roots, service.settings)
         return not failed or pending.kind != COVER
@@ -87,11 +87,12 @@ def _brief(conn: sqlite3.Connection, pending: Pending) -> Brief | None:
         return None
 
 
-def _made_again(service: Service, brief: Brief, pending: Pending) -> bytes | None:
+def _made_again(service: Service, brief: Brief, pending: Pending, present: bytes | None) -> bytes | None:
     """Return a sidecar rendered from the rows, or a cover read from its file once more."""
     if pending.kind == COVER:
         return _cover_again(service, brief, pending)
-    return _sidecar_again(service, brief, pending.path)
+    data = _sidecar_again(service, brief, pending.path)
+    return data if data is None or present is None else in_place_of(present, data)
 
 
 def _sidecar_again(service: Service, brief: Brief, path: str) -> bytes | None:

@@ -155,12 +155,17 @@ def sidecars_to_write(drafts: Iterable[SidecarDraft]) -> list[Companion]:
         old = draft.found.data if draft.found is not None else None
         data = draft.render()
         if old is not None and not draft.is_as_rendered():
-            data = _with_foreign_keys(data, old)
-            if _content(data) == _content(old):
-                continue
+            data = in_place_of(old, data)
         if data != old:
             written.append(Companion(draft.path, SIDECAR, data, old, sha256_of(data)))
     return written
+
+
+def in_place_of(old: bytes, data: bytes) -> bytes:
+    """Return what replaces a sidecar: our rendering with the keys that are not ours, or, where that says
+    nothing else, the old one."""
+    data = _with_foreign_keys(data, old)
+    return old if _content(data) == _content(old) else data
 
 
 def _content(data: bytes) -> Any:

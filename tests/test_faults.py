@@ -173,6 +173,24 @@ def test_a_cover_that_found_no_room_does_not_come_after_the_old_one_was_wanted_a
     assert (cover.read_bytes(), book.rows("resync_pending")) == (old, [])
 
 
+def test_what_finds_its_disk_away_comes_when_it_is_back(book: Library) -> None:
+    book.rewrite(1, epub("Old", cover=png(9, 9)))
+    book.scan()
+    book.rewrite(1, epub("New", cover=png(9, 9, "red")))
+    away = book.folder / "away"
+    book.conn.set_trace_callback(lambda sql: sql == "commit" and book.root.rename(away))
+    assert len(book.scan().warnings) == 3
+    book.conn.set_trace_callback(None)
+    book.service.close()
+    book.service.recover(BY)
+    away.rename(book.root)
+    assert book.sidecar()["title"] == "Old"
+    book.service.recover(BY)
+    assert (book.sidecar()["title"], book.sidecar(book.file_sidecar())["name"]) == ("New", "New")
+    assert (book.root / "Shelf" / "a.epub.cover.png").read_bytes() == png(9, 9, "red")
+    assert book.rows("resync_pending") == []
+
+
 def test_of_two_covers_that_found_no_room_the_later_one_comes(book: Library) -> None:
     book.rewrite(1, epub("Old", cover=png(9, 9)))
     book.scan()

@@ -9,7 +9,7 @@ from .guard import RootEvidence, judge_missing, similar_sibling
 from .lock import JobLock, take_job_lock
 from .mapping import PathMap, checked_roots, respelled, shared_roots
 from .names import COVER_MIMES, cover_name, cover_names, is_companion, name_key, shown
-from .write import remove_stale_files, replace_files, writable_cover_mimes
+from .write import can_come_later, remove_stale_files, replace_files, writable_cover_mimes
 
 __all__ = [
     "COVER_MIMES",
@@ -17,6 +17,7 @@ __all__ = [
     "JobLock",
     "PathMap",
     "RootEvidence",
+    "can_come_later",
     "checked_roots",
     "cover_name",
     "cover_names",

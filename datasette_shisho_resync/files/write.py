@@ -68,6 +68,13 @@ def writable_cover_mimes(file_path: str, mimes: Iterable[str]) -> frozenset[str]
     return frozenset(free if free and os.access(folder, os.W_OK) else ())
 
 
+def can_come_later(path: str) -> bool:
+    """Tell whether a cover or sidecar that could not be written may be at another time: nothing is in its way
+    but a disk that is full or away."""
+    folder = os.path.dirname(path)
+    return not os.path.lexists(folder) or (_is_free(path) and os.access(folder, os.W_OK))
+
+
 def _is_free(path: str) -> bool:
     """Tell whether nothing but an ordinary file that could be replaced lies there."""
     try:

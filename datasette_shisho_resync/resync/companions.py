@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from ..candidates import is_of_program
 from ..errors import ResyncError
-from ..files import read_companion
+from ..files import can_come_later, read_companion
 from ..model import (
     Brief,
     Change,
@@ -169,11 +169,17 @@ def settled(
     warnings: Sequence[str],
 ) -> list[int]:
     """Return the pending rows that nobody need come back to: all, but those of covers that could not be
-    written (a sidecar is written again by any later run that changes its row)."""
+    written, and of sidecars for which there is just no room or no disk."""
     if not warnings:
         return list(pending)
     return [
         row_id
         for row_id, c in zip(pending, companions, strict=False)
-        if c.kind != COVER or present_bytes(c.path, roots, settings) == c.data
+        if present_bytes(c.path, roots, settings) == c.data or not is_awaited(c.path, c.kind, settings)
     ]
+
+
+def is_awaited(path: str, kind: str, settings: Settings) -> bool:
+    """Tell whether to come back to a file, stored path, that could not be written. A sidecar that is refused
+    for good is written by any later run that changes its row."""
+    return kind == COVER or can_come_later(settings.path_map.here(path))

@@ -17,7 +17,7 @@ from ..store.schema import exact_text
 from ..store.sidecars import load_book_sidecar, load_file_sidecar
 from ..store.snapshot import load_brief
 from .applying import By
-from .companions import Companion, present_bytes, sha256_of, write_companions
+from .companions import Companion, is_awaited, present_bytes, sha256_of, write_companions
 from .gathering import Ask, readable_roots
 from .left_behind import rewrite_sidecars
 from .sidecar_drafts import in_place_of, sidecar_path_of_book
@@ -48,6 +48,8 @@ def _make_good(service: Service, pending: Pending, by: By) -> bool:
     if brief is None:
         return True
     folder = os.path.dirname(service.settings.path_map.here(pending.path))
+    if not os.path.lexists(folder):  # its disk may be away
+        return False
     remove_stale_files(folder, readable_roots(brief.roots, service.settings))
     if pending.sha256 == UNREAD:
         _read_again(service, brief, by)
@@ -62,7 +64,7 @@ def _make_good(service: Service, pending: Pending, by: By) -> bool:
     if data is not None and data != present:
         companion = Companion(pending.path, pending.kind, data, present, sha256_of(data))
         failed = write_companions([companion], brief.roots, service.settings)
-        return not failed or pending.kind != COVER
+        return not failed or not is_awaited(pending.path, pending.kind, service.settings)
     return True
 
 

@@ -69,6 +69,8 @@ def as_ours(error: Exception, database: str) -> ResyncError:
     if isinstance(error, OSError):
         reason = error.strerror or type(error).__name__
         return ResyncError(f"{shown(str(error.filename or database))}: {reason}")
+    if isinstance(error, MemoryError):
+        return UnforeseenError(f"{shown(database)}: there is not enough memory.")
     return UnforeseenError(f"{shown(database)}: unexpected {type(error).__name__}: {error}")
 
 

@@ -34,7 +34,7 @@ _TRANSLATIONS: tuple[tuple[str, type[ResyncError], str], ...] = (
     ("no column named", NotALibrary, "a column of a Shisho library is missing"),
     ("unable to open", NotALibrary, "it can't be opened; SQLite must be able to keep its log beside it"),
     ("is full", StorageFailed, "there is no room left on the disk"),
-    ("disk I/O", StorageFailed, "its disk can't be read or written"),
+    ("disk I/O", StorageFailed, "its disk is full or fails"),
 )
 
 

@@ -392,6 +392,12 @@ def test_a_run_waits_for_another_process_that_writes(new_edition: Library) -> No
         assert new_edition.scan().plan.changes
 
 
+def test_a_scan_of_a_library_waits_longer_than_a_run(new_edition: Library) -> None:
+    new_edition.conn.execute("pragma busy_timeout = 50")
+    with another_process(HOLDER, new_edition.path, 1):
+        assert new_edition.scan_all().updated == 1
+
+
 def test_a_run_that_waits_too_long_changes_nothing(new_edition: Library) -> None:
     new_edition.conn.execute("pragma busy_timeout = 50")
     before = new_edition.dump()

@@ -177,7 +177,7 @@ class BatchWriter:
         """Start a batch's transaction with the first thing that may be written."""
         if self.conn.in_transaction:
             return
-        self.conn.execute("begin immediate")
+        self.service.begin()
         self.importer.known.begin()
         self._forgotten = list(self.service.written)
         self.service.forget_written()

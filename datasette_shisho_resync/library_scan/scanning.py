@@ -42,6 +42,8 @@ from .survey import Survey, Surveyor, roots_to_walk
 from .tally import Tally
 from .units import Unit, UnitReader
 
+_PATIENCE_SECONDS = 60.0  # for another program that writes: a scan of hours does not end for a few seconds
+
 
 @dataclass(slots=True)
 class Scan:
@@ -274,7 +276,9 @@ def scan_library(
     Raises JobRunning, or another ResyncError when nothing could be done at all; what fails for one file
     is in the report.
     """
-    service = Service(conn, database, settings, pool, writes_files=not options.dry_run)
+    service = Service(
+        conn, database, settings, pool, writes_files=not options.dry_run, patience_seconds=_PATIENCE_SECONDS
+    )
     scan = Scan(service, pool, options, Job(service, options.mode, by), progress, pool.file_types)
     with service.translated(), only_job(service):
         return scan.run()

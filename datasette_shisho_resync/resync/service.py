@@ -5,6 +5,7 @@ step by step, by the web.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,7 @@ class Service:
     settings: Settings
     reader: Reader
     writes_files: bool = True  # False in a dry run on a copy of the database
+    patience_seconds: float = 0.0  # for another program that holds the write lock, beyond what SQLite waits
     written: list[int] = field(default_factory=list)  # pending rows whose files are there
     _known_schema: KnownSchema = field(default_factory=KnownSchema)
 
@@ -152,7 +154,7 @@ class Service:
     def transaction(self, work: Callable[[], T]) -> T:
         """Run `work` in one write transaction: committed as a whole, or rolled back."""
         with self.translated():
-            self.conn.execute("begin immediate")
+            self.begin()
             try:
                 result = work()
                 self.conn.execute("commit")
@@ -161,6 +163,17 @@ class Service:
                     self.conn.execute("rollback")
                 raise
             return result
+
+    def begin(self) -> None:
+        """Begin a write transaction, as soon as nobody else writes. Raises `sqlite3.Error`."""
+        deadline = time.monotonic() + self.patience_seconds
+        while True:
+            try:
+                self.conn.execute("begin immediate")
+                return
+            except sqlite3.OperationalError as error:
+                if "is locked" not in str(error) or time.monotonic() >= deadline:
+                    raise
 
     @contextmanager
     def translated(self) -> Iterator[None]:

@@ -457,6 +457,16 @@ def test_what_another_program_writes_late_is_no_edit_of_a_sidecar(overtaken: Lib
     assert (overtaken.book()["title"], overtaken.book()["title_source"]) == ("Third", "epub_metadata")
 
 
+def test_what_another_program_writes_late_is_replaced_by_whoever_comes_next(overtaken: Library) -> None:
+    overtaken.service.recover(BY)
+    assert (overtaken.sidecar()["title"], overtaken.sidecar(overtaken.file_sidecar())["name"]) == (
+        "Third",
+        "Third",
+    )
+    assert (overtaken.root / "Shelf" / "a.epub.cover.png").read_bytes() == png(9, 9, "blue")
+    assert overtaken.rows("resync_pending") == []
+
+
 @pytest.mark.parametrize("edit", ["a row", "the file", "its sidecar", "a new file", "a list"])
 def test_what_changed_between_preview_and_apply_refuses_the_plan(new_edition: Library, edit: str) -> None:
     book = new_edition

@@ -89,7 +89,10 @@ def present_bytes(path: str, roots: Sequence[str], settings: Settings) -> bytes 
 def record_companions(conn: sqlite3.Connection, run_id: int, companions: Sequence[Companion]) -> list[int]:
     """Note files as pending for a run; returns the rows' ids in the order given."""
     rows = WaitingRows(conn)
+    # What another program has yet to write may come after this, and is then to be replaced by it.
+    late = [(c, sha256) for c in companions for sha256 in sorted(hashes_to_come(conn, c.path) - {c.sha256})]
     pending = note_companions(rows, run_id, companions)
+    add_pending(rows, run_id, [(c.path, c.kind, c.sha256, sha256) for c, sha256 in late])
     rows.flush()
     return pending
 

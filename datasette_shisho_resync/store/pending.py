@@ -43,12 +43,9 @@ def add_pending(
 
 
 def hashes_to_come(conn: sqlite3.Connection, path: str) -> set[str]:
-    """Return what runs that are recorded may yet write to the place of a sidecar."""
-    rows = conn.execute(
-        "select sha256 from resync_pending where path = cast(? as text) and kind = ? and sha256 != ?",
-        (sql_text(path), SIDECAR, UNREAD),
-    )
-    return {row[0] for row in rows}
+    """Return what runs that are recorded may yet write to the place of a cover or sidecar."""
+    rows = conn.execute("select sha256 from resync_pending where path = cast(? as text)", (sql_text(path),))
+    return {row[0] for row in rows} - {UNREAD}
 
 
 def load_pending(conn: sqlite3.Connection) -> tuple[Pending, ...]:

@@ -94,6 +94,7 @@ FORMER_BOOK = "cast(json_extract(old_value, '$.book_id') as integer)"
 _INDEXES: Mapping[str, str] = {
     "ix_resync_runs_target_table_target_pk": "resync_runs (target_table, target_pk)",
     "ix_resync_runs_job_id": "resync_runs (job_id)",
+    "ix_resync_pending_path": "resync_pending (path)",
     "ix_resync_changes_run_id": "resync_changes (run_id)",
     "ix_resync_changes_files": "resync_changes (row_pk) where table_name = 'files'",
     "ix_resync_changes_removed_files": f"resync_changes ({FORMER_BOOK}) where {REMOVED_FILE}",

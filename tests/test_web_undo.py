@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from web import EDITOR, GRANTS, ROOT, Client, Plain, served
 
 from datasette_shisho_resync.store.schema import create_history, create_library
 from datasette_shisho_resync.web.guards import may_look
+from datasette_shisho_resync.web.state import state_of
 
 pytestmark = pytest.mark.asyncio
 
@@ -43,6 +45,17 @@ async def test_the_form_undoes_and_leads_to_the_row(client: Client, book: Librar
     assert (response.status_code, response.headers["location"]) == (303, "/library/books/1")
     assert client.messages(response) == ["Run 1 undone"]
     assert (book.book()["title_source"], book.genres()) == ("filepath", [])
+
+
+async def test_an_undo_waits_for_a_run_of_its_book_that_still_writes_files(
+    client: Client, book: Library
+) -> None:
+    await client.ds.invoke_startup()
+    async with state_of(client.ds).lock("library", "books", 1):
+        undoing = asyncio.ensure_future(post(client, actor={"id": "root"}))
+        assert await asyncio.wait({undoing}, timeout=0.5) == (set(), {undoing})
+    assert (await undoing).status_code == 200
+    assert book.book()["title_source"] == "filepath"
 
 
 async def test_json_undoes_and_answers_with_what_it_put_back(client: Client, book: Library) -> None:

@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import ReadOnlyDatabase, ResyncError
 from ..library_scan.alone import mark_dead_jobs
-from ..model import Brief, Outcome
+from ..model import Brief, Outcome, Target
 from ..provenance import our_own_write
 from ..rehearsal import FailedReader, Rehearsal, Settled
 from ..resync import Applied, Ask, By, Gathered, Service, Undone, apply_run, undo_run
 from ..resync.applying import TRIES, GroundMoved, kept_moving
 from ..resync.companions import settled, write_companions
+from ..store.history import Run
 from ..store.jobs import running_job
 from ..store.pending import load_pending, remove_pending
 from ..store.schema import LibrarySchema, open_library, translate
 from ..workers.process import WorkerError
 from .reader import LibraryReader
-from .state import started_state
+from .state import Row, started_state
 
 if TYPE_CHECKING:
     from datasette import Request
@@ -103,8 +104,7 @@ class WebLibrary(LibraryReader):
     async def _run_in_turn(
         self, ask: Ask, brief: Brief, by: By, request: Request, early: Early | None
     ) -> Outcome:
-        table, pk = ("books", brief.book.id) if brief.book else (ask.target.table, ask.target.pk)
-        row, writes = (self.name, table, pk), self.state.writes
+        row, writes = self._row(ask.target, brief), self.state.writes
         async with self.state.lock(*row):
             is_good = early is not None and not writes.has_since(early.writes, row)
             gathered = early.gathered if early and is_good else None
@@ -130,21 +130,31 @@ class WebLibrary(LibraryReader):
         warnings = await self._finish(applied)
         return replace(applied.outcome, warnings=(*applied.outcome.warnings, *warnings))
 
-    async def undo(self, run_id: int, by: By, request: Request) -> Undone:
-        """Undo a run. Raises ReadOnlyDatabase, UnknownRow, Conflict, UndoConflict."""
+    async def undo(self, run: Run, by: By, request: Request) -> Undone:
+        """Undo a run; no other run of its row at the same time.
+
+        Raises ReadOnlyDatabase, UnknownRow, Conflict, UndoConflict.
+        """
         self.require_writable()
         await self._recover()
-        return await asyncio.shield(self._undo(run_id, by, request))
+        return await asyncio.shield(self._undo_in_turn(run, by, request))
 
-    async def _undo(self, run_id: int, by: By, request: Request) -> Undone:
+    async def _undo_in_turn(self, run: Run, by: By, request: Request) -> Undone:
         def apply_undo(conn: sqlite3.Connection, schema: LibrarySchema) -> Undone:
-            return undo_run(conn, schema, run_id, self.settings, by)
+            return undo_run(conn, schema, run.id, self.settings, by)
 
-        try:
-            undone = await self._write(apply_undo, request)
-            return replace(undone, warnings=(*undone.warnings, *await self._finish(undone)))
-        finally:
-            self.state.writes.note(None)
+        async with self.state.lock(*self._row(run.target, await self.present_brief(run.target))):
+            try:
+                undone = await self._write(apply_undo, request)
+                return replace(undone, warnings=(*undone.warnings, *await self._finish(undone)))
+            finally:
+                self.state.writes.note(None)
+
+    def _row(self, target: Target, brief: Brief | None) -> Row:
+        """Return the row whose lock a run holds: that of the book, if it has one."""
+        if brief is not None and brief.book is not None:
+            return self.name, "books", brief.book.id
+        return self.name, target.table, target.pk
 
     async def forget_written(self) -> None:
         """Drop the pending rows whose files are there; a failure leaves them to the next start."""

@@ -302,7 +302,7 @@ async def _post_undo(call: Call) -> Response:
     library.require_mutable()
     if call.is_json:
         require_empty(call.body)
-    undone = await library.undo(run.id, call.by, call.request)
+    undone = await library.undo(run, call.by, call.request)
     await tell_undo(library, call.actor, undone)
     if call.is_json:
         visible = await _visible_of(call, library, run)

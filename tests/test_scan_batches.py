@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,22 @@ def watcher(library: Library) -> Iterator[sqlite3.Connection]:
 def data_version(conn: sqlite3.Connection) -> int:
     version: int = conn.execute("pragma data_version").fetchone()[0]
     return version
+
+
+def test_a_scan_of_files_that_take_long_to_read_lets_others_write_in_between(
+    library: Library, watcher: sqlite3.Connection
+) -> None:
+    put(library, "a", "b", "c")
+    seen = {}
+
+    def progress(told: Progress) -> None:
+        if told.stage == "Reading":
+            seen[told.done] = watcher.execute("select count(*) from books").fetchone()[0]
+            time.sleep(1.1 if told.done == 1 else 0)
+
+    options = ScanOptions((str(library.root),))
+    scan_library(library.conn, "library.db", options, library.settings, library.pool, BY, progress)
+    assert (seen[2], len(library.rows("books"))) == (2, 3)
 
 
 def test_a_scan_of_what_did_not_change_writes_nothing(library: Library, watcher: sqlite3.Connection) -> None:

@@ -7,6 +7,7 @@ inserted together. Covers and sidecars are written by a thread while the next ba
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ from .units import Readings, Unit, UnitReader, Update
 
 _BATCH_BOOKS = 100
 _BATCH_COVER_BYTES = 64 * 1024**2
+_BATCH_SECONDS = 1.0  # others that want to write wait for a batch to end
+_PAUSE_SECONDS = 0.1  # as often SQLite looks whether it may write
 _FAILURES = (ResyncError, sqlite3.IntegrityError)
 
 
@@ -48,6 +51,7 @@ class BatchWriter:
     _units: list[tuple[Unit, Readings]] = field(default_factory=list)  # those of this batch
     _done: list[Imported | Applied] = field(default_factory=list)
     _cover_bytes: int = 0
+    _begun_at: float = 0.0
     _is_whole: bool = True
     _mark: Mark | None = None  # the tally before this batch
     _changes_before: int = 0
@@ -76,6 +80,9 @@ class BatchWriter:
         self._cover_bytes += sum(map(_cover_bytes, readings.values()))
         if len(self._done) >= _BATCH_BOOKS or self._cover_bytes > _BATCH_COVER_BYTES:
             self.commit()
+        elif self.conn.in_transaction and time.monotonic() - self._begun_at > _BATCH_SECONDS:
+            self.commit()
+            time.sleep(_PAUSE_SECONDS)
 
     def commit(self) -> None:
         """End a batch, if there is one."""
@@ -178,6 +185,7 @@ class BatchWriter:
         if self.conn.in_transaction:
             return
         self.service.begin()
+        self._begun_at = time.monotonic()
         self.importer.known.begin()
         self._forgotten = list(self.service.written)
         self.service.forget_written()

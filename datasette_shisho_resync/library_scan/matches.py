@@ -123,7 +123,7 @@ class Matcher:
             for file in folder.others:
                 path = stored(file.path)
                 key = name_key(path)
-                if key in supplements and not has_path(self.conn, "files", self.library.id, path):
+                if key in supplements and not has_file(self.conn, self.library.id, path):
                     yield key, file
 
     def _followers(self, found: Survey, vanished: Sequence[KnownFile], moves: Sequence[Move]) -> list[Move]:

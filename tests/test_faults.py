@@ -31,6 +31,7 @@ from datasette_shisho_resync.errors import (
     RootUnavailable,
     StalePlan,
 )
+from datasette_shisho_resync.library_scan import Progress, ScanOptions, batch, scan_library
 from datasette_shisho_resync.model import Mode, Target
 from datasette_shisho_resync.resync import Ask, Service
 from datasette_shisho_resync.store.schema import create_library, open_library
@@ -392,10 +393,31 @@ def test_a_run_waits_for_another_process_that_writes(new_edition: Library) -> No
         assert new_edition.scan().plan.changes
 
 
-def test_a_scan_of_a_library_waits_longer_than_a_run(new_edition: Library) -> None:
-    new_edition.conn.execute("pragma busy_timeout = 50")
-    with another_process(HOLDER, new_edition.path, 1):
-        assert new_edition.scan_all().updated == 1
+def test_a_scan_that_has_begun_to_write_waits_longer_than_a_run(
+    book: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "_BATCH_BOOKS", 1)
+    book.add_file(book.add_book("Two"), "b.epub", epub("Two"))
+    book.conn.execute("pragma busy_timeout = 50")
+    holders = []
+
+    def hold(told: Progress) -> None:
+        if told.stage == "Reading" and told.done == 1:
+            holders.append(another_process(HOLDER, book.path, 1))
+
+    options = ScanOptions((str(book.root),))
+    assert scan_library(book.conn, "library.db", options, book.settings, book.pool, BY, hold).updated == 2
+    holders[0].communicate()
+
+
+def test_a_scan_does_not_wait_long_to_begin(book: Library) -> None:
+    book.conn.execute("pragma busy_timeout = 50")
+    before = book.dump()
+    with another_process(HOLDER, book.path, 60) as holder:
+        with pytest.raises(DatabaseBusy):
+            book.scan_all()
+        holder.kill()
+    assert book.dump() == before
 
 
 def test_a_run_that_waits_too_long_changes_nothing(new_edition: Library) -> None:

@@ -43,9 +43,10 @@ class Service:
     settings: Settings
     reader: Reader
     writes_files: bool = True  # False in a dry run on a copy of the database
-    patience_seconds: float = 0.0  # for another program that holds the write lock, beyond what SQLite waits
+    patience_seconds: float = 0.0  # with others that write, beyond what SQLite waits, once something is done
     written: list[int] = field(default_factory=list)  # pending rows whose files are there
     _known_schema: KnownSchema = field(default_factory=KnownSchema)
+    _has_written: bool = False
 
     @property
     def schema(self) -> LibrarySchema:
@@ -166,10 +167,11 @@ class Service:
 
     def begin(self) -> None:
         """Begin a write transaction, as soon as nobody else writes. Raises `sqlite3.Error`."""
-        deadline = time.monotonic() + self.patience_seconds
+        deadline = time.monotonic() + (self.patience_seconds if self._has_written else 0.0)
         while True:
             try:
                 self.conn.execute("begin immediate")
+                self._has_written = True
                 return
             except sqlite3.OperationalError as error:
                 if "is locked" not in str(error) or time.monotonic() >= deadline:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..model import FileRow
-from .schema import exact_text, sql_text
+from .lookup import BETWEEN, below
+from .schema import exact_text
 
 _SAMPLE = 50  # from either end of the root's files in path order
 
@@ -29,22 +30,15 @@ def known_below(conn: sqlite3.Connection, library_id: int, root: str, file: File
                 f"""
                 select filepath
                 from files
-                where library_id = ?
-                    and filepath > cast(? as text)
-                    and filepath < cast(? as text)
-                    and id <> ?
+                where {BETWEEN} and id <> ?
                 order by filepath {direction}
                 limit {_SAMPLE}
                 """,
-                (library_id, *_range(root), file.id),
+                (library_id, *below(root), file.id),
             )
             found.update((r[0], None) for r in rows)
         folders = _folders_between(root, file.path)
         return KnownBelow(tuple(found), {f: _books_below(conn, library_id, f) for f in folders})
-
-
-def _range(folder: str) -> tuple[str | bytes, str | bytes]:
-    return sql_text(folder + "/"), sql_text(folder + "0")  # "0" follows "/" in byte order
 
 
 def _folders_between(root: str, path: str) -> list[str]:
@@ -58,14 +52,12 @@ def _folders_between(root: str, path: str) -> list[str]:
 
 def _books_below(conn: sqlite3.Connection, library_id: int, folder: str) -> int:
     rows = conn.execute(
-        """
+        f"""
         select distinct book_id
         from files
-        where library_id = ?
-            and filepath > cast(? as text)
-            and filepath < cast(? as text)
+        where {BETWEEN}
         limit 2
         """,
-        (library_id, *_range(folder)),
+        (library_id, *below(folder)),
     )
     return len(rows.fetchall())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import BadRequest
+from .lookup import BETWEEN, below
 from .schema import LibrarySchema, many_rows, sql_text, stored_id
 from .snapshot import library_paths
 from .times import now
@@ -104,24 +105,21 @@ def remove_path(conn: sqlite3.Connection, library_id: int, path: str) -> None:
 
 def known_files(conn: sqlite3.Connection, library_id: int, folder: str) -> Iterator[KnownFile]:
     """Yield the rows of all files below a folder."""
-    below = sql_text(folder.rstrip("/") + "/"), sql_text(folder.rstrip("/") + "0")
-    return _files(conn, library_id, "filepath > cast(? as text) and filepath < cast(? as text)", *below)
+    return _files(conn, BETWEEN, library_id, *below(folder))
 
 
 def files_of_sizes(conn: sqlite3.Connection, library_id: int, sizes: Collection[int]) -> Iterator[KnownFile]:
     """Yield the rows of all files that have one of these sizes; reads the whole library."""
-    return _files(
-        conn, library_id, "filesize_bytes in (select value from json_each(?))", json.dumps([*sizes])
-    )
+    condition = "library_id = ? and filesize_bytes in (select value from json_each(?))"
+    return _files(conn, condition, library_id, json.dumps([*sizes]))
 
 
 def files_of_books(conn: sqlite3.Connection, library_id: int, books: Collection[int]) -> Iterator[KnownFile]:
-    return _files(conn, library_id, "book_id in (select value from json_each(?))", json.dumps([*books]))
+    condition = "+(library_id = ?) and book_id in (select value from json_each(?))"  # as for BETWEEN
+    return _files(conn, condition, library_id, json.dumps([*books]))
 
 
-def _files(
-    conn: sqlite3.Connection, library_id: int, condition: str, *values: str | bytes
-) -> Iterator[KnownFile]:
+def _files(conn: sqlite3.Connection, condition: str, *values: int | str | bytes) -> Iterator[KnownFile]:
     columns = {row[1] for row in conn.execute("pragma table_info(files)")}
     modified_at = "file_modified_at" if "file_modified_at" in columns else "null"  # older libraries
     rows = many_rows(
@@ -129,9 +127,9 @@ def _files(
         f"""
         select id, book_id, filepath, file_role, file_type, filesize_bytes, {modified_at}
         from files
-        where library_id = ? and {condition}
+        where {condition}
         """,
-        (library_id, *values),
+        values,
     )
     for row in rows:
         book_id = stored_id(row[1], "files", "book_id")
@@ -249,11 +247,10 @@ def is_own_library(conn: sqlite3.Connection) -> bool:
 def paths_called(conn: sqlite3.Connection, library_id: int, stem: str) -> Iterator[tuple[str, int]]:
     """Yield the main files that have this path but for the extension, each with its book's id."""
     rows = conn.execute(
-        """
+        f"""
         select filepath, book_id
         from files
-        where library_id = ? and file_role = 'main'
-            and filepath > cast(? as text) and filepath < cast(? as text)
+        where {BETWEEN} and file_role = 'main'
         """,
         (library_id, sql_text(stem + "."), sql_text(stem + "/")),
     )
@@ -277,7 +274,7 @@ class Neighbour:
 def neighbours(conn: sqlite3.Connection, library_id: int, folder: str) -> tuple[Neighbour, ...]:
     """Return the known main files of one folder, those below it left out."""
     rows = conn.execute(
-        """
+        f"""
         select files.filepath, files.file_type, files.name, books.filepath, books.title, books.title_source, (
             select persons.name
             from authors
@@ -288,11 +285,10 @@ def neighbours(conn: sqlite3.Connection, library_id: int, folder: str) -> tuple[
         )
         from files
         join books on books.id = files.book_id
-        where files.library_id = ? and files.file_role = 'main'
-            and files.filepath > cast(? as text) and files.filepath < cast(? as text)
+        where {BETWEEN} and files.file_role = 'main'
         order by files.id
         """,
-        (library_id, sql_text(folder + "/"), sql_text(folder + "0")),
+        (library_id, *below(folder)),
     )
     return tuple(
         Neighbour(path[len(folder) + 1 :], *rest)

@@ -1,4 +1,4 @@
-"""Finds rows by what people know of them."""
+"""Finds rows by what people know of them: their paths."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ import sqlite3
 from collections.abc import Iterable
 
 from .schema import exact_text, sql_text
+
+BETWEEN = """
+    +(files.library_id = ?)
+    and files.filepath > cast(? as text)
+    and files.filepath < cast(? as text)
+"""
+"""The condition for files of a library between two paths. The plus keeps SQLite from its index on
+library_id, by which it would read every file of the library."""
+
+
+def below(folder: str) -> tuple[str | bytes, str | bytes]:
+    """Return the two paths between which all those below a folder are."""
+    folder = folder.rstrip("/")
+    return sql_text(folder + "/"), sql_text(folder + "0")  # "0" follows "/" in byte order
 
 
 def file_ids_at(conn: sqlite3.Connection, paths: Iterable[str]) -> tuple[int, ...]:

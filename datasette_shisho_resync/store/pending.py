@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from .lookup import below
 from .schema import insert_rows, many_rows, sql_text, stored_text
 from .times import from_stored, now, to_stored
 from .waiting import WaitingRows
@@ -118,7 +119,7 @@ def seen_sidecars(conn: sqlite3.Connection, folder: str) -> dict[str, int] | Non
         where path > cast(? as text) and path < cast(? as text) and path like '%.json'
         group by path
         """,
-        (sql_text(folder.rstrip("/") + "/"), sql_text(folder.rstrip("/") + "0")),
+        below(folder),
     )
     instants = {text: (from_stored(text) or 0) // 1000 for text in {row[1] for row in rows}}
     return {stored_text(path): instants[seen_at] for path, seen_at in rows}

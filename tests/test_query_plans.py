@@ -1,0 +1,53 @@
+"""How SQLite answers what grows with a library: by an index, whether the database was analysed or not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from library import Library
+
+from datasette_shisho_resync.model import FileRow
+from datasette_shisho_resync.store.evidence import known_below
+from datasette_shisho_resync.store.library import files_of_books, known_files, neighbours, paths_called
+
+Steps = list[str]
+
+
+@contextmanager
+def plans_of(conn: sqlite3.Connection) -> Iterator[Steps]:
+    """Give the steps of the plans of all statements that are run meanwhile, when they were."""
+    statements: list[str] = []
+    steps: Steps = []
+    conn.set_trace_callback(statements.append)
+    try:
+        yield steps
+    finally:
+        conn.set_trace_callback(None)
+    for sql in statements:
+        if sql.split()[0] in ("select", "with", "update", "delete", "insert"):
+            steps.extend(row["detail"] for row in conn.execute(f"explain query plan {sql}"))
+
+
+_FILE = FileRow(1, 1, 1, "/shelf/a/b.epub", "epub", "main", 1, None, None)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda conn: [known_below(conn, 1, "/shelf", _FILE)],
+        lambda conn: known_files(conn, 1, "/shelf/a"),
+        lambda conn: files_of_books(conn, 1, {1, 2}),
+        lambda conn: paths_called(conn, 1, "/shelf/a/b"),
+        lambda conn: neighbours(conn, 1, "/shelf/a"),
+    ],
+    ids=["around a missing file", "below a folder", "of books", "of one name", "of one folder"],
+)
+def test_looking_for_some_files_reads_not_all_of_their_library(
+    library: Library, look: Callable[[sqlite3.Connection], Iterable[object]]
+) -> None:
+    with plans_of(library.conn) as steps:
+        list(look(library.conn))
+    assert [step for step in steps if "(library_id=?)" in step or step.startswith("SCAN files")] == []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from library import Library
+from library import Library, epub
 
 from datasette_shisho_resync.model import FileRow
 from datasette_shisho_resync.store.evidence import known_below
@@ -51,3 +51,17 @@ def test_looking_for_some_files_reads_not_all_of_their_library(
     with plans_of(library.conn) as steps:
         list(look(library.conn))
     assert [step for step in steps if "(library_id=?)" in step or step.startswith("SCAN files")] == []
+
+
+@pytest.mark.parametrize("is_scan", [False, True], ids=["a run", "a scan"])
+def test_a_new_series_is_not_looked_for_among_the_search_rows(library: Library, is_scan: bool) -> None:
+    library.with_history()
+    name, data = "dune.epub", epub("Dune", series="Dune", number=1)
+    if is_scan:
+        library.write(library.root / name, data)
+    else:
+        library.add_file(library.add_book(), name, data)
+    with plans_of(library.conn) as steps:
+        library.scan_all() if is_scan else library.scan()
+    assert library.series() == [("Dune", 1.0)]
+    assert "SCAN series_fts VIRTUAL TABLE INDEX 0:" not in steps  # a row id or words would follow

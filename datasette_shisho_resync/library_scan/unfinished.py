@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
+from ..fields import SERIES
 from ..store.entities import index_created
 from ..store.history import Entry, record_entries
 from ..store.pending import add_seen
@@ -28,12 +29,13 @@ class Unfinished:
 
     def finish(self, conn: sqlite3.Connection, schema: LibrarySchema) -> None:
         """Write it, the last thing before a commit."""
+        made = frozenset(self.entities)
         index_created(conn, schema, self.entities)
         insert_books(conn, schema, [pk for pk, is_new in self.books.items() if is_new])
         for book_id in (pk for pk, is_new in self.books.items() if not is_new):
             index_book(conn, schema, book_id)
         for series_id in sorted(self.series):
-            index_series(conn, schema, series_id)
+            index_series(conn, schema, series_id, is_new=(SERIES.table, series_id) in made)
         recompute_review(conn, schema, self.files)
         record_entries(conn, self.history)
         add_seen(conn, self.seen)

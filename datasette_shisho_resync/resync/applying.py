@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import StalePlan
+from ..fields import SERIES
 from ..files import cover_name
 from ..model import (
     TABLES,
@@ -202,8 +203,9 @@ def _write_rows(
     entries = apply_changes(writing, snapshot, planned.plan.changes)
     entries += apply_removals(conn, planned.doomed)
     if _touches_series(planned.plan):
+        made = {entry.pk for entry in entities.created if entry.table == SERIES.table}
         for series_id in sorted(series_before | series_ids(conn, schema, brief)):
-            index_series(conn, schema, series_id)
+            index_series(conn, schema, series_id, is_new=series_id in made)
     return [*entities.created, *entities.improved, *entries]
 
 

@@ -59,9 +59,14 @@ def unindex_book(conn: sqlite3.Connection, schema: LibrarySchema, book_id: int) 
     return _unindex(conn, schema, BOOKS, book_id)
 
 
-def index_series(conn: sqlite3.Connection, schema: LibrarySchema, series_id: int) -> bool:
-    """Make a series' search row right: its name, and the titles and authors of its books."""
-    return index_entity(conn, schema, SERIES, series_id)
+def index_series(
+    conn: sqlite3.Connection, schema: LibrarySchema, series_id: int, *, is_new: bool = False
+) -> bool:
+    """Make a series' search row right: its name, and the titles and authors of its books.
+
+    `is_new`: the series was just made, so that a row of it is not looked for in the whole table.
+    """
+    return index_row(conn, schema, BY_ENTITY[SERIES], series_id, Place() if is_new else None)
 
 
 def index_entity(conn: sqlite3.Connection, schema: LibrarySchema, entity: Entity, entity_id: int) -> bool:

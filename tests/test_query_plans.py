@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
 import pytest
 from library import Library, epub
+from plans import plans_of
 
 from datasette_shisho_resync.model import FileRow
 from datasette_shisho_resync.store.evidence import known_below
 from datasette_shisho_resync.store.library import files_of_books, known_files, neighbours, paths_called
-
-Steps = list[str]
-
-
-@contextmanager
-def plans_of(conn: sqlite3.Connection) -> Iterator[Steps]:
-    """Give the steps of the plans of all statements that are run meanwhile, when they were."""
-    statements: list[str] = []
-    steps: Steps = []
-    conn.set_trace_callback(statements.append)
-    try:
-        yield steps
-    finally:
-        conn.set_trace_callback(None)
-    for sql in statements:
-        if sql.split()[0] in ("select", "with", "update", "delete", "insert"):
-            steps.extend(row["detail"] for row in conn.execute(f"explain query plan {sql}"))
-
 
 _FILE = FileRow(1, 1, 1, "/shelf/a/b.epub", "epub", "main", 1, None, None)
 

@@ -21,7 +21,24 @@ from .schema.history_tables import FORMER_BOOK, REMOVED_FILE
 from .times import now
 from .waiting import WaitingRows
 
+FILE_FIELDS = ("cover_file", "sidecar_file")
+"""The fields of changes whose values tell of a replaced file: its path, and the SHA-256 of what it held."""
+
 _BYTES = "$hex"
+
+# The changes are read once, and not for each of the blobs.
+_FORGET_BLOBS = f"""
+    with told (value) as (
+        select old_value from resync_changes where field in {FILE_FIELDS}
+        union all
+        select new_value from resync_changes where field in {FILE_FIELDS}
+    ),
+    needed (sha256) as (
+        select json_extract(value, '$.sha256') from told where json_valid(value)
+    )
+    delete from resync_blobs
+    where sha256 not in (select sha256 from needed where sha256 is not null)
+"""
 
 
 @portable
@@ -270,15 +287,5 @@ def forget_runs(conn: sqlite3.Connection, before: str) -> int:
         (before,),
     )
     forgotten = conn.execute("delete from resync_runs where finished_at < ?", (before,)).rowcount
-    conn.execute(
-        """
-        delete from resync_blobs
-        where not exists (
-            select 1
-            from resync_changes
-            where instr(coalesce(old_value, ''), resync_blobs.sha256)
-                or instr(coalesce(new_value, ''), resync_blobs.sha256)
-        )
-        """
-    )
+    conn.execute(_FORGET_BLOBS)
     return forgotten

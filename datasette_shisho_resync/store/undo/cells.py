@@ -7,10 +7,10 @@ from typing import Any
 from ...errors import Conflict
 from ...fields import Field
 from ...model import ROW
+from ..history import FILE_FIELDS as FILE_FIELDS
 from ..history import Entry, from_cell
 
 NAME_SOURCE, PATH = "name_source", "filepath"
-FILE_FIELDS = ("cover_file", "sidecar_file")
 
 
 def structure(cell: Any) -> Any:

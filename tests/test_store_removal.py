@@ -56,6 +56,20 @@ def test_children_go_before_their_parents(conn: sqlite3.Connection) -> None:
     assert len(doomed) == len(set(doomed)) == 7
 
 
+def test_what_hangs_on_many_rows_is_asked_for_together(conn: sqlite3.Connection) -> None:
+    """A Shisho library has no index on the parents of chapters."""
+    conn.execute("delete from chapters")
+    conn.executemany(
+        "insert into chapters values (?, 1, ?)", [(n, n - 1 if n % 5 else None) for n in range(1, 99)]
+    )
+    asked: list[str] = []
+    conn.set_trace_callback(lambda sql: asked.append(sql) if '"parent_id" in' in sql else None)
+    doomed = [row.pk for row in doomed_rows(conn, [("files", 1)]) if row.table == "chapters"]
+    assert sorted(doomed) == list(range(1, 99))
+    assert all(doomed.index(n) < doomed.index(n - 1) for n in doomed if n % 5 and n > 1)
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize("foreign_keys", ["on", "off"])
 def test_rows_are_removed_and_come_back(conn: sqlite3.Connection, foreign_keys: str) -> None:
     conn.execute(f"pragma foreign_keys = {foreign_keys}")

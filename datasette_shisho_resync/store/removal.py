@@ -6,9 +6,10 @@ Foreign keys may be off on a connection, so nothing here relies on cascades.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..fields import FIELDS
@@ -32,6 +33,7 @@ LIBRARY_ROWS = frozenset({"books", *(child for _, child, _ in _KNOWN_CHILDREN)})
 """The tables whose rows are a book; all others that hang on books are somebody else's."""
 
 NAMED = "named"
+_GIVEN = "in (select value from json_each(?))"
 ENTITY_OF = {f.link_table or f.level.value: f.entity for f in FIELDS if f.entity is not None}
 """The kind of named row that the rows of a table point to."""
 
@@ -100,13 +102,9 @@ def doomed_rows(conn: sqlite3.Connection, roots: Sequence[tuple[str, int]]) -> t
     """Return everything that goes with the given (table, id) rows, children before parents."""
     if not roots:
         return ()
-    known = references(conn)
-    seen: set[tuple[str, int, str | None]] = set()
-    ordered: list[DoomedRow] = []
-    for table, pk in roots:
-        image = row_image(conn, table, pk)
-        if image is not None:
-            ordered.extend(_with_children(conn, known, DoomedRow(table, pk, image), seen))
+    images = ((table, pk, row_image(conn, table, pk)) for table, pk in roots)
+    rows = [DoomedRow(table, pk, image) for table, pk, image in images if image is not None]
+    ordered = list(_Going(conn, references(conn)).with_children(rows))
     going = gone_rows(ordered)
     return tuple(row for row in ordered if row.column is None or (row.table, row.pk) not in going)
 
@@ -116,34 +114,69 @@ def gone_rows(doomed: Iterable[DoomedRow]) -> set[tuple[str, int]]:
     return {(row.table, row.pk) for row in doomed if row.column is None}
 
 
-def _with_children(
-    conn: sqlite3.Connection,
-    known: tuple[Reference, ...],
-    row: DoomedRow,
-    seen: set[tuple[str, int, str | None]],
-) -> Iterator[DoomedRow]:
-    if (row.table, row.pk, row.column) in seen:
-        return
-    seen.add((row.table, row.pk, row.column))
-    if row.column is None:
-        for reference in known:
+@dataclass(slots=True)
+class _Going:
+    """The rows that go, children before parents.
+
+    What hangs on rows is asked for many of them at once: not every reference has an index, and without one
+    each question reads the whole table.
+    """
+
+    conn: sqlite3.Connection
+    known: tuple[Reference, ...]
+    _seen: set[tuple[str, int, str | None]] = field(default_factory=set)
+    _found: dict[tuple[Reference, Any], list[DoomedRow]] = field(default_factory=dict)
+
+    def with_children(self, rows: Sequence[DoomedRow]) -> Iterator[DoomedRow]:
+        self._find_below(rows)
+        for row in rows:
+            if (row.table, row.pk, row.column) in self._seen:
+                continue
+            self._seen.add((row.table, row.pk, row.column))
+            for reference, value in self._pointed_to(row):
+                yield from self.with_children(self._found[reference, value])
+            yield row
+
+    def _pointed_to(self, row: DoomedRow) -> Iterator[tuple[Reference, Any]]:
+        """Yield the references to a row that goes whole, each with the value that points to it."""
+        for reference in self.known if row.column is None else ():
             if reference.parent == row.table:
-                for child in _children(conn, reference, row.image[reference.parent_column]):
-                    yield from _with_children(conn, known, child, seen)
-    yield row
+                yield reference, row.image[reference.parent_column]
+
+    def _find_below(self, rows: Sequence[DoomedRow]) -> None:
+        wanted: dict[Reference, list[Any]] = {}
+        for reference, value in (pair for row in rows for pair in self._pointed_to(row)):
+            if (reference, value) not in self._found:
+                self._found[reference, value] = []
+                wanted.setdefault(reference, []).append(value)
+        for reference, values in wanted.items():
+            ids = [value for value in values if isinstance(value, int)]
+            if ids:
+                for pk, child in _children(self.conn, reference, _GIVEN, json.dumps(ids)):
+                    self._found[reference, pk].append(child)
+            for value in (value for value in values if not isinstance(value, int)):
+                self._found[reference, value] = [c for _, c in _children(self.conn, reference, "= ?", value)]
 
 
-def _children(conn: sqlite3.Connection, reference: Reference, value: Any) -> Iterator[DoomedRow]:
+def _children(
+    conn: sqlite3.Connection, reference: Reference, condition: str, parameter: Any
+) -> Iterator[tuple[int, DoomedRow]]:
+    """Yield the rows that point to others by a reference, each with what it holds there as a number."""
     table, column = reference.child, None if reference.owns else reference.column
     keys = _keys(conn, table)
-    first, order = ("null", "1") if keys else ("rowid", "rowid desc")
-    found = f"select {first}, * from {quoted(table)} where {quoted(reference.column)} = ? order by {order}"
-    for row in conn.execute(found, (value,)).fetchall():
-        image = RowImage(tuple(zip(row.keys(), row, strict=True))[1:])
-        pk = _number([image[key] for key in keys]) if keys else row[0]
+    pointer, (first, order) = quoted(reference.column), ("null", "1") if keys else ("rowid", "rowid desc")
+    found = f"""
+        select cast({pointer} as integer), {first}, *
+        from {quoted(table)}
+        where {pointer} {condition}
+        order by {order}
+    """
+    for row in conn.execute(found, (parameter,)).fetchall():
+        image = RowImage(tuple(zip(row.keys(), row, strict=True))[2:])
+        pk = _number([image[key] for key in keys]) if keys else row[1]
         kept = image if column is None else _letting_go(conn, table, column, image)
         if column is None or not keys:  # where such a row lets go it could not be found again
-            yield DoomedRow(table, pk, kept, column, keys)
+            yield row[0], DoomedRow(table, pk, kept, column, keys)
 
 
 def _letting_go(conn: sqlite3.Connection, table: str, column: str, image: RowImage) -> RowImage:

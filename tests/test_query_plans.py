@@ -47,3 +47,11 @@ def test_a_new_series_is_not_looked_for_among_the_search_rows(library: Library, 
         library.scan_all() if is_scan else library.scan()
     assert library.series() == [("Dune", 1.0)]
     assert "SCAN series_fts VIRTUAL TABLE INDEX 0:" not in steps  # a row id or words would follow
+
+
+@pytest.mark.parametrize("column", ["undo_of", "undone_by"])
+def test_the_page_of_a_run_reads_not_all_runs(library: Library, column: str) -> None:
+    library.with_history()
+    with plans_of(library.conn) as steps:  # as Datasette counts them
+        library.conn.execute(f"select count(*) from resync_runs where {column}=:id", {"id": 1})
+    assert [step for step in steps if step.startswith("SCAN")] == []

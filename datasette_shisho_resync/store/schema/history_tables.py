@@ -94,6 +94,9 @@ FORMER_BOOK = "cast(json_extract(old_value, '$.book_id') as integer)"
 _INDEXES: Mapping[str, str] = {
     "ix_resync_runs_target_table_target_pk": "resync_runs (target_table, target_pk)",
     "ix_resync_runs_job_id": "resync_runs (job_id)",
+    # A run's page counts the runs that point to it.
+    "ix_resync_runs_undo_of": "resync_runs (undo_of) where undo_of is not null",
+    "ix_resync_runs_undone_by": "resync_runs (undone_by) where undone_by is not null",
     "ix_resync_pending_path": "resync_pending (path)",
     "ix_resync_changes_run_id": "resync_changes (run_id)",
     "ix_resync_changes_files": "resync_changes (row_pk) where table_name = 'files'",

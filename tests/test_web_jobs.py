@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -349,6 +350,27 @@ async def test_of_many_rows_only_a_sample_is_read_and_the_loss_is_a_bound(
         3,
         False,
     )
+
+
+@pytest.mark.parametrize(("mode", "count"), [("scan", 0), ("refresh", 2)])
+async def test_only_what_may_be_lost_is_counted(
+    client: Client, shelf: Library, mode: str, count: int
+) -> None:
+    """Counting reads every selected row."""
+    for number in range(9, 13):
+        shelf.add_file(shelf.add_book(f"Book {number}"), f"{number}.epub", epub(f"Book {number}"))
+    asked: list[str] = []
+    threads = client.ds.setting("num_sql_threads")
+    all_here = threading.Barrier(threads)
+
+    def watch(conn: sqlite3.Connection) -> None:
+        all_here.wait(20)  # so that each thread watches a connection of its own
+        conn.set_trace_callback(asked.append)
+
+    await client.get("/library/books")
+    await asyncio.gather(*(client.ds.get_database("library").execute_fn(watch) for _ in range(threads)))
+    await client.get(f"{BOOKS}?_mode={mode}")
+    assert len([sql for sql in asked if sql.lstrip().startswith("select coalesce(sum(")]) == count
 
 
 async def form(client: Client, query: str = "", **data: Any) -> Any:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from ..errors import ResyncError, UnknownRow
-from ..model import Brief, Outcome, Target
+from ..model import Brief, Mode, Outcome, Target
 from ..resync import Ask
 from ..store.selection import count_manual
 from ..web.access import Actor, may_touch
@@ -56,6 +56,8 @@ async def preview_job(
         rows.append(await _sample(library, actor, ask, visible))
     if len(rows) == len(selection.pks):
         return JobPreview(tuple(rows), _lost(rows), True)
+    if wish.mode is Mode.SCAN:  # which keeps them: nobody asks how many of a whole library they are
+        return JobPreview(tuple(rows), 0, False)
     lost = await library.read(lambda conn, schema: count_manual(conn, schema, selection.table, selection.pks))
     return JobPreview(tuple(rows), lost, False)
 

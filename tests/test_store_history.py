@@ -13,7 +13,7 @@ def record_replaced(library: Library, kind: str, data: bytes, finished_at: str) 
     """Record a run that replaced a file by the bytes `new`."""
     old, new = ({"path": "/shelf/a", "sha256": keep_blob(library.conn, held)} for held in (data, b"new"))
     entry = Entry("books", 1, f"{kind}_file", old, None, new, None, "new_value")
-    header = RunHeader(Target("books", 1), "refresh", "", "cli")
+    header = RunHeader(Target("books", 1), "refresh", "", "cli", None, None, "2000")
     run_id = record_run(library.conn, header, [entry], changed=1, removed=0)
     library.edit("resync_runs", run_id, finished_at=finished_at)
 

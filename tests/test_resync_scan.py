@@ -470,3 +470,14 @@ def test_search_rows_of_a_series_follow_a_title_that_somebody_edited(book: Libra
     book.edit("books", sort_title="Edited", sort_title_source="manual")
     assert not book.scan().changed
     assert "Edited" in book.rows("series_fts")[0]["book_titles"]
+
+
+def test_the_tables_are_looked_at_once_for_many_runs(book: Library) -> None:
+    statements: list[str] = []
+    book.with_history()
+    book.scan()
+    book.conn.set_trace_callback(statements.append)
+    book.scan()
+    book.conn.set_trace_callback(None)
+    assert statements
+    assert [sql for sql in statements if "sqlite_master" in sql] == []

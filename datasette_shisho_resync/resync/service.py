@@ -167,6 +167,7 @@ class Service:
 
     def begin(self) -> None:
         """Begin a write transaction, as soon as nobody else writes. Raises `sqlite3.Error`."""
+        self._known_schema(self.conn)  # which keeps nothing that it sees within a transaction
         deadline = time.monotonic() + (self.patience_seconds if self._has_written else 0.0)
         while True:
             try:

@@ -423,6 +423,22 @@ def test_a_move_can_be_undone(library: Library) -> None:
     assert library.content() == before
 
 
+def test_undo_of_a_scan_writes_the_search_row_of_a_series_once(library: Library) -> None:
+    put(library, "0/0.epub", epub("Book 0", series="Long", number=1))
+    scan(library)
+    before = library.content()
+    for number in range(1, 6):
+        put(library, f"{number}/{number}.epub", epub(f"Book {number}", series="Long", number=number))
+    job_id = scan(library).job_id
+    written: list[str] = []
+    library.conn.set_trace_callback(lambda sql: written.append(sql) if "into series_fts" in sql else None)
+    assert job_id is not None
+    library.service.undo_job(job_id, BY)
+    library.conn.set_trace_callback(None)
+    assert library.content() == before
+    assert len(written) == 1
+
+
 def test_undo_of_a_move_is_refused_in_words_where_another_file_took_the_place(library: Library) -> None:
     path = put(library, "Dune/dune.epub", epub("Dune"))
     scan(library)

@@ -6,7 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from datasette_shisho_resync.store.removal import doomed_rows, is_used, references, remove_rows, restore_row
+from datasette_shisho_resync.store.removal import doomed_rows, is_used, remove_rows, restore_row
+from datasette_shisho_resync.store.schema.references import load_references
 
 SCHEMA = """
 create table books (id integer primary key, title text);
@@ -37,7 +38,7 @@ def everything(conn: sqlite3.Connection) -> list[str]:
 
 
 def test_references_are_those_declared_and_those_known_of_old(conn: sqlite3.Connection) -> None:
-    found = {(r.parent, r.child, r.column, r.owns) for r in references(conn)}
+    found = {(r.parent, r.child, r.column, r.owns) for r in load_references(conn)}
     assert found == {
         ("books", "files", "book_id", True),  # known, though not declared
         ("books", 'Odd "Name', "book", True),
@@ -48,7 +49,7 @@ def test_references_are_those_declared_and_those_known_of_old(conn: sqlite3.Conn
 
 
 def test_children_go_before_their_parents(conn: sqlite3.Connection) -> None:
-    doomed = [(d.table, d.pk, d.column) for d in doomed_rows(conn, [("books", 1)])]
+    doomed = [(d.table, d.pk, d.column) for d in doomed_rows(conn, load_references(conn), [("books", 1)])]
     assert doomed.index(("chapters", 2, None)) < doomed.index(("chapters", 1, None))
     assert doomed.index(("chapters", 1, None)) < doomed.index(("files", 1, None))
     assert doomed[-1] == ("books", 1, None)
@@ -64,7 +65,9 @@ def test_what_hangs_on_many_rows_is_asked_for_together(conn: sqlite3.Connection)
     )
     asked: list[str] = []
     conn.set_trace_callback(lambda sql: asked.append(sql) if '"parent_id" in' in sql else None)
-    doomed = [row.pk for row in doomed_rows(conn, [("files", 1)]) if row.table == "chapters"]
+    doomed = [
+        row.pk for row in doomed_rows(conn, load_references(conn), [("files", 1)]) if row.table == "chapters"
+    ]
     assert sorted(doomed) == list(range(1, 99))
     assert all(doomed.index(n) < doomed.index(n - 1) for n in doomed if n % 5 and n > 1)
     assert len(asked) == 1
@@ -74,7 +77,7 @@ def test_what_hangs_on_many_rows_is_asked_for_together(conn: sqlite3.Connection)
 def test_rows_are_removed_and_come_back(conn: sqlite3.Connection, foreign_keys: str) -> None:
     conn.execute(f"pragma foreign_keys = {foreign_keys}")
     before = everything(conn)
-    doomed = doomed_rows(conn, [("books", 1)])
+    doomed = doomed_rows(conn, load_references(conn), [("books", 1)])
     remove_rows(conn, doomed)
     assert [row[0] for row in conn.execute("select id from files")] == [3]
     assert [tuple(row) for row in conn.execute("select * from loans")] == [(1, None), (2, 2)]
@@ -100,7 +103,7 @@ def test_rows_of_odd_tables_are_removed_and_come_back(
     conn.execute(f"create table notes ({columns}")
     conn.execute(f"insert into notes values ({row})")
     before = everything(conn)
-    doomed = doomed_rows(conn, [("books", 1)])
+    doomed = doomed_rows(conn, load_references(conn), [("books", 1)])
     remove_rows(conn, doomed)
     assert conn.execute("select count(*) from notes").fetchone()[0] == 0
     for d in reversed(doomed):
@@ -111,12 +114,12 @@ def test_rows_of_odd_tables_are_removed_and_come_back(
 
 
 def test_a_row_that_is_gone_takes_nothing_along(conn: sqlite3.Connection) -> None:
-    assert doomed_rows(conn, [("books", 99)]) == ()
+    assert doomed_rows(conn, load_references(conn), [("books", 99)]) == ()
 
 
 def test_rows_that_point_to_each_other_go_once(conn: sqlite3.Connection) -> None:
     conn.execute("update chapters set parent_id = 2 where id = 1")
-    doomed = doomed_rows(conn, [("files", 1), ("files", 1)])
+    doomed = doomed_rows(conn, load_references(conn), [("files", 1), ("files", 1)])
     assert sorted((d.table, d.pk) for d in doomed) == [("chapters", 1), ("chapters", 2), ("files", 1)]
 
 
@@ -128,7 +131,7 @@ def test_odd_text_and_bytes_come_back_as_they_were(conn: sqlite3.Connection) -> 
         """select typeof(title), hex(title), typeof(note), hex(note) from books join "Odd ""Name" on id = 1"""
     )
     before = [tuple(row) for row in conn.execute(query)]
-    doomed = doomed_rows(conn, [("books", 1)])
+    doomed = doomed_rows(conn, load_references(conn), [("books", 1)])
     remove_rows(conn, doomed)
     for row in reversed([d for d in doomed if d.column is None]):
         restore_row(conn, row.table, row.pk, row.image.columns)
@@ -137,4 +140,4 @@ def test_odd_text_and_bytes_come_back_as_they_were(conn: sqlite3.Connection) -> 
 
 @pytest.mark.parametrize(("pk", "expected"), [(1, True), (9, False)])
 def test_a_row_is_used_while_others_point_to_it(conn: sqlite3.Connection, pk: int, expected: bool) -> None:
-    assert is_used(conn, "books", pk) is expected
+    assert is_used(conn, load_references(conn), "books", pk) is expected

@@ -73,7 +73,7 @@ def plan_run(
     check_fields(ask.fields)
     if gathered.refusal is not None:
         raise gathered.refusal
-    doomed = _doomed(conn, gathered)
+    doomed = _doomed(conn, schema, gathered)
     snapshot, decisions = _decided(conn, schema, ask, gathered, doomed)
     changes = [
         Change(d.table, d.pk, d.column or ROW, d.image, None, None, None, Reason.REMOVED) for d in doomed
@@ -99,15 +99,15 @@ def check_fields(names: Sequence[str] | None) -> None:
         raise BadRequest(f"Unknown field {unknown[0]!r}; fields are {', '.join(BY_NAME)}.")
 
 
-def _doomed(conn: sqlite3.Connection, gathered: Gathered) -> tuple[DoomedRow, ...]:
+def _doomed(conn: sqlite3.Connection, schema: LibrarySchema, gathered: Gathered) -> tuple[DoomedRow, ...]:
     """Return the rows that go: vanished files, and the book with its last main file or without files."""
     brief = gathered.brief
     if brief.book is not None:
         left = [f for f in brief.files if f.is_main and f.id not in gathered.gone]
         lost_its_last = bool(gathered.gone) and not left and gathered.promoted is None
         if not brief.files or lost_its_last:
-            return doomed_rows(conn, [("books", brief.book.id)])
-    return doomed_rows(conn, [("files", file_id) for file_id in sorted(gathered.gone)])
+            return doomed_rows(conn, schema.references, [("books", brief.book.id)])
+    return doomed_rows(conn, schema.references, [("files", file_id) for file_id in sorted(gathered.gone)])
 
 
 def _decided(

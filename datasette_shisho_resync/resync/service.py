@@ -24,7 +24,7 @@ from .companions import Companion, settled, write_companions
 from .gathering import Ask, Gathered, Gathering, Reader, find_brief
 from .planning import Planned, plan_run
 from .recovery import recover
-from .undoing import Undone, undo_run
+from .undoing import Undone, index_all_series, undo_run
 
 T = TypeVar("T")
 
@@ -108,13 +108,16 @@ class Service:
         def undo_all() -> tuple[Undone, ...]:
             if not self.schema.has_history:
                 raise UnknownRow(f"There is no job {job_id}.")
-            runs = runs_of_job(self.conn, job_id)
-            return tuple(self._undo_lightly(r, by, is_last=r == runs[-1]) for r in runs)
+            runs, series = runs_of_job(self.conn, job_id), set[int]()
+            undone = tuple(self._undo_lightly(r, by, series, is_last=r == runs[-1]) for r in runs)
+            index_all_series(self.conn, self.schema, series)
+            return undone
 
         return tuple(self._finish_lightly(undone) for undone in self.transaction(undo_all))
 
-    def _undo_lightly(self, run_id: int, by: By, *, is_last: bool) -> Undone:
-        undone = undo_run(self.conn, self.schema, run_id, self.settings, by, is_last=is_last)
+    def _undo_lightly(self, run_id: int, by: By, series_left: set[int], *, is_last: bool) -> Undone:
+        schema, settings = self.schema, self.settings
+        undone = undo_run(self.conn, schema, run_id, settings, by, is_last=is_last, series_left=series_left)
         return replace(undone, companions=tuple(c.without_image() for c in undone.companions))
 
     def _finish_lightly(self, undone: Undone) -> Undone:

@@ -64,10 +64,12 @@ def undo_run(
     by: By,
     *,
     is_last: bool = True,
+    series_left: set[int] | None = None,
 ) -> Undone:
     """Undo a run; the caller holds the write transaction. Raises as `load_undo`; then nothing was written.
 
-    `is_last`: no other run of its job is undone right after it.
+    `is_last`: no other run of its job is undone right after it. `series_left` takes the series whose search
+    rows the caller writes at the end: those of a long series hold all its books.
     """
     run = load_undo(conn, schema, run_id)
     started_at = now()
@@ -79,7 +81,12 @@ def undo_run(
         series = series_ids(conn, schema, before)
         undo.apply(with_leftovers=is_last)
         brief = _brief(conn, run)
-        _index(conn, schema, brief, series | series_ids(conn, schema, brief))
+        series |= series_ids(conn, schema, brief)
+        _index(conn, schema, brief)
+        if series_left is None:
+            index_all_series(conn, schema, series)
+        else:
+            series_left |= series
         changed = set(_changed_fields(undo.entries, brief))
         companions, replaced, warnings = _companions(conn, schema, run, brief, changed, settings)
         undo.entries.extend(replaced)
@@ -130,11 +137,14 @@ def _made(run: Run, table: str, pk: int) -> bool:
     return any((e.table, e.pk, e.field) == (table, pk, ROW) and e.old is None for e in run.entries)
 
 
-def _index(conn: sqlite3.Connection, schema: LibrarySchema, after: Brief | None, series: set[int]) -> None:
-    """Make the search rows of the book and of its series right, and the review state of its files."""
+def _index(conn: sqlite3.Connection, schema: LibrarySchema, after: Brief | None) -> None:
+    """Make the search row of the book and the review state of its files right."""
     if after is not None and after.book is not None:
         index_book(conn, schema, after.book.id)
         recompute_review(conn, schema, [f.id for f in after.files])
+
+
+def index_all_series(conn: sqlite3.Connection, schema: LibrarySchema, series: Collection[int]) -> None:
     for series_id in sorted(series):
         index_series(conn, schema, series_id)
 

@@ -14,39 +14,15 @@ from typing import Any
 
 from ..fields import FIELDS
 from ..model import RowImage
-from .schema import quoted, sql_text
+from .schema import KNOWN_CHILDREN, Reference, quoted, sql_text
 
-# Children that every library has, also where a copied table lost its foreign keys.
-_KNOWN_CHILDREN = (
-    ("books", "files", "book_id"),
-    ("books", "authors", "book_id"),
-    ("books", "book_series", "book_id"),
-    ("books", "book_genres", "book_id"),
-    ("books", "book_tags", "book_id"),
-    ("files", "narrators", "file_id"),
-    ("files", "file_identifiers", "file_id"),
-    ("files", "chapters", "file_id"),
-    ("files", "file_fingerprints", "file_id"),
-)
-
-LIBRARY_ROWS = frozenset({"books", *(child for _, child, _ in _KNOWN_CHILDREN)})
+LIBRARY_ROWS = frozenset({"books", *(child for _, child, _ in KNOWN_CHILDREN)})
 """The tables whose rows are a book; all others that hang on books are somebody else's."""
 
 NAMED = "named"
 _GIVEN = "in (select value from json_each(?))"
 ENTITY_OF = {f.link_table or f.level.value: f.entity for f in FIELDS if f.entity is not None}
 """The kind of named row that the rows of a table point to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """`child.column` points to `parent.parent_column`; `owns` False: it is set to NULL, not removed."""
-
-    parent: str
-    parent_column: str
-    child: str
-    column: str
-    owns: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,47 +40,15 @@ class DoomedRow:
     keys: tuple[str, ...] = ()
 
 
-def references(conn: sqlite3.Connection) -> tuple[Reference, ...]:
-    """Return every foreign key of the database, and the known children where one was lost."""
-    tables = [
-        r[0]
-        for r in conn.execute(
-            "select name from sqlite_master where type = 'table' and sql not like 'create virtual%'"
-        )
-    ]
-    spelled = {table.lower(): table for table in tables}
-    found = []
-    for table in tables:
-        for key in conn.execute(
-            'select "from", "table", "to", on_delete from pragma_foreign_key_list(?)', (table,)
-        ):
-            owns = key[3] != "SET NULL"
-            parent = spelled.get(key[1].lower(), key[1])
-            found.append(Reference(parent, _spelled(conn, parent, key[2] or "id"), table, key[0], owns))
-    declared = {(r.parent, r.child, r.column) for r in found}
-    found.extend(
-        Reference(parent, "id", child, column, True)
-        for parent, child, column in _KNOWN_CHILDREN
-        if child in tables and (parent, child, column) not in declared
-    )
-    return tuple(found)
-
-
-def _spelled(conn: sqlite3.Connection, table: str, column: str) -> str:
-    """Return a column's name as its table has it: a foreign key may be in another case."""
-    row = conn.execute(
-        "select name from pragma_table_xinfo(?) where lower(name) = lower(?)", (table, column)
-    ).fetchone()
-    return str(row[0]) if row else column
-
-
-def doomed_rows(conn: sqlite3.Connection, roots: Sequence[tuple[str, int]]) -> tuple[DoomedRow, ...]:
+def doomed_rows(
+    conn: sqlite3.Connection, references: tuple[Reference, ...], roots: Sequence[tuple[str, int]]
+) -> tuple[DoomedRow, ...]:
     """Return everything that goes with the given (table, id) rows, children before parents."""
     if not roots:
         return ()
     images = ((table, pk, row_image(conn, table, pk)) for table, pk in roots)
     rows = [DoomedRow(table, pk, image) for table, pk, image in images if image is not None]
-    ordered = list(_Going(conn, references(conn)).with_children(rows))
+    ordered = list(_Going(conn, references).with_children(rows))
     going = gone_rows(ordered)
     return tuple(row for row in ordered if row.column is None or (row.table, row.pk) not in going)
 
@@ -286,9 +230,9 @@ def _computed_columns(conn: sqlite3.Connection, table: str) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
-def is_used(conn: sqlite3.Connection, table: str, pk: int) -> bool:
+def is_used(conn: sqlite3.Connection, references: tuple[Reference, ...], table: str, pk: int) -> bool:
     """Tell whether any row of any table still points to this one (full-text rows aside)."""
-    for reference in references(conn):
+    for reference in references:
         if reference.parent != table or reference.parent_column != "id":
             continue
         found = conn.execute(

@@ -23,14 +23,17 @@ from .connection import (
 from .history_tables import HISTORY_TABLES, create_history
 from .introspection import KnownSchema, LibrarySchema, library_schema
 from .library_tables import DEFAULT_REVIEW_CRITERIA, LIBRARY_TABLES, SEARCH_TABLES, create_library
+from .references import KNOWN_CHILDREN, Reference
 
 __all__ = [
     "DEFAULT_REVIEW_CRITERIA",
     "HISTORY_TABLES",
+    "KNOWN_CHILDREN",
     "LIBRARY_TABLES",
     "SEARCH_TABLES",
     "KnownSchema",
     "LibrarySchema",
+    "Reference",
     "create_history",
     "create_library",
     "exact_text",

@@ -13,6 +13,7 @@ from ...errors import NotALibrary
 from ...fields import ENTITIES, FIELDS, Entity, Field
 from .history_tables import HISTORY_TABLES
 from .library_tables import LIBRARY_TABLES, SEARCH_TABLES
+from .references import Reference, load_references
 
 _KNOWN_TABLES = (*LIBRARY_TABLES, *SEARCH_TABLES, *HISTORY_TABLES)
 
@@ -38,7 +39,8 @@ class LibrarySchema:
 
     `columns`: the columns of each table that we know; `fields`: those that can be stored; `entities`: those
     that have a table; `aliased`: those that have one for aliases too; `missing`: what a library must have and
-    this database has not, as `table` or `table.column`. Good until `pragma schema_version` changes.
+    this database has not, as `table` or `table.column`; `references`: which rows point to which.
+    Good until `pragma schema_version` changes.
     """
 
     columns: Mapping[str, frozenset[str]]
@@ -47,6 +49,7 @@ class LibrarySchema:
     aliased: tuple[Entity, ...]
     has_history: bool
     missing: tuple[str, ...]
+    references: tuple[Reference, ...]
 
     def has(self, table: str, *columns: str) -> bool:
         """Tell whether a table exists with these columns."""
@@ -81,7 +84,7 @@ class KnownSchema:
 
 
 def library_schema(conn: sqlite3.Connection) -> LibrarySchema:
-    """Look at a database once. Takes about a millisecond; callers keep the answer."""
+    """Look at a database once. Takes about two milliseconds; callers keep the answer."""
     columns = _load_columns(conn)
     entities = tuple(e for e in ENTITIES if _covers(columns, e.table, "id", "name", "library_id"))
     return LibrarySchema(
@@ -91,6 +94,7 @@ def library_schema(conn: sqlite3.Connection) -> LibrarySchema:
         aliased=tuple(e for e in entities if _covers(columns, e.alias_table, e.id_column, "name")),
         has_history=all(table in columns for table in HISTORY_TABLES),
         missing=_missing(columns),
+        references=load_references(conn),
     )
 
 

@@ -14,7 +14,7 @@ from ...model import ROLE, ROW, TABLES, Identities
 from ...sources import MANUAL
 from ..apply import MARK
 from ..history import Entry, Run
-from ..removal import Reference, references, row_image
+from ..removal import row_image
 from ..schema import LibrarySchema, quoted
 from ..snapshot import load_list, value_of_rows
 from .cells import FILE_FIELDS, NAME_SOURCE, PATH, image_of, is_removal, plain, rows_of
@@ -31,7 +31,6 @@ class UndoCheck:
     conn: sqlite3.Connection
     schema: LibrarySchema
     run: Run
-    references: tuple[Reference, ...] = ()
     row_tables: frozenset[str] = frozenset()
     book_ids: frozenset[int] = frozenset()
     removed: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -54,7 +53,6 @@ class UndoCheck:
             raise UndoConflict(f"Run {self.run.id} can't be undone: changed since: {names}.", changed)
 
     def _prepare(self) -> None:
-        self.references = references(self.conn)
         for entry in self.run.entries:
             if is_removal(entry):
                 self.removed.setdefault(entry.table, []).append(image_of(entry.old))
@@ -68,7 +66,7 @@ class UndoCheck:
         """Yield books and files that rows to be put back hang on, and that went since by another run."""
         owners = {
             (r.parent, r.parent_column, image[r.column]): None
-            for r in self.references
+            for r in self.schema.references
             for image in self.removed.get(r.child, ())
             if r.parent in TABLES and r.owns and image.get(r.column) is not None
         }
@@ -102,7 +100,7 @@ class UndoCheck:
             return True
         return any(
             (r.child, r.column, r.owns) == (entry.table, entry.field, False) and r.parent in TABLES
-            for r in self.references
+            for r in self.schema.references
         )
 
     def _row_tables(self) -> set[str]:
@@ -110,7 +108,7 @@ class UndoCheck:
         tables = set(TABLES)
         grown = True
         while grown:
-            below = {r.child for r in self.references if r.parent in tables and r.owns}
+            below = {r.child for r in self.schema.references if r.parent in tables and r.owns}
             grown = not below <= tables
             tables |= below
         return {t for t in tables if not t.startswith("resync_")} | set(ENTITY_BY_TABLE)
@@ -131,7 +129,7 @@ class UndoCheck:
         value = image_of(entry.old if entry.old is not None else entry.new).get(entry.field)
         return any(
             self._is_run_row(r.parent, r.parent_column, value)
-            for r in self.references
+            for r in self.schema.references
             if (r.child, r.column) == (entry.table, entry.field)
         )
 
@@ -156,7 +154,9 @@ class UndoCheck:
         """Tell whether a row belongs to the run's book: itself, or by what it points to."""
         if table == "books":
             return self._is_run_row(table, "id", row.get("id"))
-        owning = [r for r in self.references if r.child == table and r.owns and row.get(r.column) is not None]
+        owning = [
+            r for r in self.schema.references if r.child == table and r.owns and row.get(r.column) is not None
+        ]
         direct = [r for r in owning if r.parent in TABLES]
         found = [self._is_run_row(r.parent, r.parent_column, row[r.column]) for r in direct or owning]
         return bool(found) and (all(found) if direct else any(found))

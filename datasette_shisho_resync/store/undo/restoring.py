@@ -21,19 +21,17 @@ from ..removal import (
     ENTITY_OF,
     LIBRARY_ROWS,
     NAMED,
-    Reference,
     bound,
     doomed_rows,
     find_let_go,
     is_used,
     kept_images,
     placeholder,
-    references,
     remove_rows,
     restore_row,
     row_image,
 )
-from ..schema import LibrarySchema, quoted
+from ..schema import LibrarySchema, Reference, quoted
 from ..search import index_entity
 from ..snapshot import find_entity, load_list
 from .cells import FILE_FIELDS, NAME_SOURCE, PATH, image_of, plain, rows_of, structure
@@ -51,7 +49,6 @@ class Undo:
     run: Run
     timestamp: str
     entries: list[Entry] = field(default_factory=list)
-    _references: tuple[Reference, ...] = ()
     _coming: set[tuple[str, str, Any]] = field(default_factory=set)  # (table, column, value) of removed rows
 
     def check(self) -> None:
@@ -89,8 +86,7 @@ class Undo:
 
     def _expect(self, removed: Sequence[Entry]) -> None:
         """Note the rows that come back, to which others of them may point."""
-        self._references = references(self.conn) if removed else ()
-        pointed_to = {(r.parent, r.parent_column) for r in self._references}
+        pointed_to = {(r.parent, r.parent_column) for r in self.schema.references}
         for entry in removed:
             image, entity = image_of(entry.old), ENTITY_OF.get(entry.table)
             self._coming |= {(entry.table, c, v) for c, v in image.items() if (entry.table, c) in pointed_to}
@@ -101,7 +97,7 @@ class Undo:
         """Return a removed row of another's table without what it pointed to and is gone since; None when it
         would have gone with that. The library's own rows come back as they were."""
         placed = dict(image)
-        for r in self._references if table not in LIBRARY_ROWS else ():
+        for r in self.schema.references if table not in LIBRARY_ROWS else ():
             value = placed.get(r.column) if r.child == table else None
             if value is None or self._is_there(r, value):
                 continue
@@ -173,12 +169,12 @@ class Undo:
         if image is None:
             return
         if entry.table in ENTITY_BY_TABLE:
-            if is_used(self.conn, entry.table, entry.pk):
+            if is_used(self.conn, self.schema.references, entry.table, entry.pk):
                 return
             forget_entity(self.conn, self.schema, entry.table, entry.pk)
             self._note_removed(entry.table, entry.pk, ROW, dict(image.columns))
             return
-        doomed = doomed_rows(self.conn, [(entry.table, entry.pk)])
+        doomed = doomed_rows(self.conn, self.schema.references, [(entry.table, entry.pk)])
         images = kept_images(self.conn, doomed)
         remove_rows(self.conn, doomed)
         for d, kept in zip(doomed, images, strict=True):

@@ -1322,6 +1322,21 @@ def test_nothing_that_a_scan_made_is_left_when_all_of_it_is_undone(
     assert library.content() == before
 
 
+def test_a_file_without_its_book_is_named_also_if_it_did_not_change(library: Library) -> None:
+    for name in ("A", "B"):
+        put(library, f"{name}/{name}.epub", epub(name))
+    scan(library)
+    library.conn.execute("delete from books where title = 'A'")
+    (gone,) = [f["id"] for f in library.rows("files") if "A.epub" in f["filepath"]]
+    report = scan(library)
+    assert (report.failed, report.unchanged) == (0, 2)
+    (warning,) = report.warnings
+    assert f"1 file (id {gone})" in warning
+    library.conn.execute("delete from files where id = ?", (gone,))
+    report = scan(library)
+    assert (report.imported, report.warnings, sorted(books(library))) == (1, (), ["A", "B"])
+
+
 @pytest.mark.parametrize("mode", [Mode.SCAN, Mode.REFRESH])
 def test_a_file_whose_book_was_deleted_holds_up_no_other(library: Library, mode: Mode) -> None:
     old, other = put(library, "A/a.epub", epub("A")), put(library, "B/b.epub", epub("B"))

@@ -18,12 +18,14 @@ from ..store.apply import keep_stat
 from ..store.library import (
     KnownFile,
     LibraryRow,
+    bookless_files,
     count_files,
     count_with_books,
     is_own_library,
 )
 from ..store.pending import touch_sidecars
 from ..store.schema import exact_text, rare_checkpoints
+from ..value_text import counted
 from ..workers import WorkerPool
 from .alone import only_job
 from .batch import BatchWriter
@@ -42,6 +44,7 @@ from .survey import Survey, Surveyor, roots_to_walk
 from .tally import Tally
 from .units import Unit, UnitReader
 
+_MOST_NAMED = 10
 _PATIENCE_SECONDS = 60.0  # for another program that writes: a scan of hours does not end for a few seconds
 
 
@@ -146,6 +149,7 @@ class Scan:
             self.service.transaction(lambda: touch_sidecars(self.conn, found.edited, found.started_ns))
         self.tally.counts["missing"] += 0 if self.options.prune else len(found.vanished)
         self._prune(gone)
+        self._warn_of_bookless()
 
     def _guard_against_loss(self, vanished: Sequence[KnownFile]) -> None:
         """Raise MassRemoval, before anything is written, when much would go unconfirmed; a dry run warns."""
@@ -198,6 +202,16 @@ class Scan:
             raise
         finally:
             writer.close()
+
+    def _warn_of_bookless(self) -> None:
+        """Say why files that lie there are in no book."""
+        ids = bookless_files(self.conn, self.library.id)
+        if ids:
+            named = ", ".join(map(str, ids[:_MOST_NAMED])) + (", ..." if len(ids) > _MOST_NAMED else "")
+            self.tally.warnings.append(
+                f"In no book, because it was deleted: {counted(len(ids), 'file')} (id {named}). "
+                "Delete the row too, and the next scan imports the file again."
+            )
 
     def _note_bookless(self, rows: Sequence[KnownFile]) -> None:
         """A book can be deleted in Datasette while its files' rows stay."""

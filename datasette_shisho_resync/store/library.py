@@ -152,6 +152,21 @@ def count_files(conn: sqlite3.Connection, library_id: int) -> int:
     return count
 
 
+def bookless_files(conn: sqlite3.Connection, library_id: int) -> tuple[int, ...]:
+    """Return the main files whose book was deleted, as Datasette can, without them."""
+    rows = conn.execute(
+        """
+        select id
+        from files
+        where library_id = ? and file_role = 'main'
+            and not exists (select 1 from books where books.id = files.book_id)
+        order by id
+        """,
+        (library_id,),
+    )
+    return tuple(row[0] for row in rows)
+
+
 def selected_files(
     conn: sqlite3.Connection, table: str, pks: Sequence[int]
 ) -> Iterator[tuple[int, int, str]]:

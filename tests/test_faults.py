@@ -174,21 +174,48 @@ def test_a_cover_that_found_no_room_does_not_come_after_the_old_one_was_wanted_a
     assert (cover.read_bytes(), book.rows("resync_pending")) == (old, [])
 
 
-def test_what_finds_its_disk_away_comes_when_it_is_back(book: Library) -> None:
-    book.rewrite(1, epub("Old", cover=png(9, 9)))
+@contextmanager
+def unmounted_at_commit(library: Library, mount: Path) -> Iterator[None]:
+    """Take a disk away between a run's commit and its files, and give it back in the end."""
+    away = library.folder / "away"
+    library.conn.set_trace_callback(lambda sql: sql == "commit" and mount.rename(away))
+    try:
+        yield
+    finally:
+        library.conn.set_trace_callback(None)
+        library.service.close()
+        with suppress(FileNotFoundError):
+            mount.rmdir()
+        away.rename(mount)
+
+
+@pytest.mark.parametrize("has_mount_point", [False, True])
+def test_what_finds_its_disk_away_comes_when_it_is_back(book: Library, has_mount_point: bool) -> None:
     book.scan()
     book.rewrite(1, epub("New", cover=png(9, 9, "red")))
-    away = book.folder / "away"
-    book.conn.set_trace_callback(lambda sql: sql == "commit" and book.root.rename(away))
-    assert len(book.scan().warnings) == 3
-    book.conn.set_trace_callback(None)
-    book.service.close()
-    book.service.recover(BY)
-    away.rename(book.root)
-    assert book.sidecar()["title"] == "Old"
+    shelf = book.root / "Shelf"
+    with unmounted_at_commit(book, shelf):
+        assert len(book.scan().warnings) == 3
+        book.conn.set_trace_callback(None)
+        if has_mount_point:
+            shelf.mkdir()
+        book.service.recover(BY)
+        assert not list(book.root.glob("Shelf/*"))
+    assert book.sidecar()["title"] != "New"
     book.service.recover(BY)
     assert (book.sidecar()["title"], book.sidecar(book.file_sidecar())["name"]) == ("New", "New")
     assert (book.root / "Shelf" / "a.epub.cover.png").read_bytes() == png(9, 9, "red")
+    assert book.rows("resync_pending") == []
+
+
+def test_what_was_to_be_written_where_the_book_is_no_more_is_given_up(book: Library) -> None:
+    book.scan()
+    book.rewrite(1, epub("New", cover=png(9, 9)))
+    with unmounted_at_commit(book, book.root):
+        book.scan()
+    (book.root / "Shelf").rename(book.root / "Other")
+    book.scan_all()
+    book.service.recover(BY)
     assert book.rows("resync_pending") == []
 
 

@@ -44,12 +44,12 @@ def recover(service: Service, by: By) -> None:
 
 def _make_good(service: Service, pending: Pending, by: By) -> bool:
     """Returns whether nobody need come back to it."""
-    brief = _brief(service.conn, pending)
-    if brief is None:
+    brief, here = _brief(service.conn, pending), service.settings.path_map.here
+    if brief is None or os.path.dirname(pending.path) not in _folders(brief):
         return True
-    folder = os.path.dirname(service.settings.path_map.here(pending.path))
-    if not os.path.lexists(folder):  # its disk may be away
+    if not any(os.path.lexists(here(file.path)) for file in brief.files):  # their disk may be away
         return False
+    folder = os.path.dirname(here(pending.path))
     remove_stale_files(folder, readable_roots(brief.roots, service.settings))
     if pending.sha256 == UNREAD:
         _read_again(service, brief, by)
@@ -66,6 +66,12 @@ def _make_good(service: Service, pending: Pending, by: By) -> bool:
         failed = write_companions([companion], brief.roots, service.settings)
         return not failed or not is_awaited(pending.path, pending.kind, service.settings)
     return True
+
+
+def _folders(brief: Brief) -> set[str]:
+    """Return where covers and sidecars of the book and its files may lie."""
+    folders = {os.path.dirname(file.path) for file in brief.files}
+    return folders | {brief.book.path.rstrip("/")} if brief.book and folders else folders
 
 
 def _is_wanted(conn: sqlite3.Connection, brief: Brief, pending: Pending) -> bool:

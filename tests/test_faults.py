@@ -219,6 +219,19 @@ def test_what_was_to_be_written_where_the_book_is_no_more_is_given_up(book: Libr
     assert book.rows("resync_pending") == []
 
 
+def test_a_sidecar_of_an_undo_that_found_no_disk_does_not_come_after_a_later_run(book: Library) -> None:
+    book.scan()
+    book.edit_sidecar(book.book_sidecar(), title="Edited")
+    book.rewrite(1, epub("New"))
+    run = book.refresh()
+    wanted = book.book_sidecar().read_bytes()
+    with unmounted_at_commit(book, book.root):
+        book.service.undo(run.run_id or 0, BY)
+    book.refresh()
+    book.service.recover(BY)
+    assert book.book_sidecar().read_bytes() == wanted
+
+
 def test_of_two_covers_that_found_no_room_the_later_one_comes(book: Library) -> None:
     book.rewrite(1, epub("Old", cover=png(9, 9)))
     book.scan()

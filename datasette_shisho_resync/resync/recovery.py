@@ -11,7 +11,7 @@ from ..errors import Conflict, FileError, UnknownRow
 from ..files import remove_stale_files
 from ..model import Brief, CoverImage, FileRow, FileStatus, ReadRequest, Target
 from ..parsers.sidecar import file_sidecar_path, render_book_sidecar, render_file_sidecar
-from ..store.history import is_changed_since, load_blob, load_run
+from ..store.history import is_changed_since, list_runs, load_blob, load_run
 from ..store.pending import COVER, UNREAD, Pending, load_pending, remove_pending
 from ..store.schema import exact_text
 from ..store.sidecars import load_book_sidecar, load_file_sidecar
@@ -60,7 +60,7 @@ def _make_good(service: Service, pending: Pending, by: By) -> bool:
     found = None if present is None else sha256_of(present)
     if found == pending.sha256 or found != pending.old_sha256:
         return True
-    data = load_blob(service.conn, pending.sha256) or _made_again(service, brief, pending, present)
+    data = _kept(service.conn, brief, pending) or _made_again(service, brief, pending, present)
     if data is not None and data != present:
         companion = Companion(pending.path, pending.kind, data, present, sha256_of(data))
         failed = write_companions([companion], brief.roots, service.settings)
@@ -78,6 +78,13 @@ def _is_wanted(conn: sqlite3.Connection, brief: Brief, pending: Pending) -> bool
     """Tell whether no later run, as one that undid this one, decided about the cover anew."""
     file = _owner(brief, pending.path)
     return file is not None and not is_changed_since(conn, pending.run_id, file.id, "cover")
+
+
+def _kept(conn: sqlite3.Connection, brief: Brief, pending: Pending) -> bytes | None:
+    """Return what the history keeps of a file; none of a sidecar after a later run, of which it tells too."""
+    target = Target("books", brief.book.id) if brief.book else brief.target
+    newest = [run["id"] for run in list_runs(conn, target, limit=1)]
+    return load_blob(conn, pending.sha256) if pending.kind == COVER or newest == [pending.run_id] else None
 
 
 def _read_again(service: Service, brief: Brief, by: By) -> None:

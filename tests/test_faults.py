@@ -22,6 +22,7 @@ from click.testing import CliRunner
 from datasette.cli import cli
 from library import BY, Library, epub
 from reader import Reader
+from web import Client, served
 
 from datasette_shisho_resync.errors import (
     DatabaseBusy,
@@ -35,6 +36,7 @@ from datasette_shisho_resync.library_scan import Progress, ScanOptions, batch, s
 from datasette_shisho_resync.model import Mode, Target
 from datasette_shisho_resync.resync import Ask, Service
 from datasette_shisho_resync.store.schema import create_library, open_library
+from datasette_shisho_resync.web import library as web_library
 from datasette_shisho_resync.workers import WorkerPool
 
 NOBODY = 65534
@@ -134,6 +136,22 @@ def files_below(most_bytes: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, former)
+
+
+@pytest.mark.asyncio
+async def test_a_server_comes_back_to_a_cover_that_found_no_room(
+    book: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_library, "_AGAIN_SECONDS", 0.0)
+    book.rewrite(1, epub("New", cover=png(9, 9, "red") + bytes(5 * 1024**2)))
+    book.add_witness()
+    cover = book.root / "Shelf" / "a.epub.cover.png"
+    client = Client(served(book))
+    with files_below(4 * 1024**2):
+        await client.resync()
+    assert not cover.exists()
+    await client.resync(pk=2)
+    assert cover.exists()
 
 
 def test_a_cover_that_finds_no_room_leaves_the_old_one_and_comes_later(book: Library) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import ReadOnlyDatabase, ResyncError
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from datasette.app import Datasette
 
 T = TypeVar("T")
+_AGAIN_SECONDS = 60.0  # before what could not be written is tried again
+_AGAIN_TIMES = 20  # at least as many times as long as trying took: a disk may stay away
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,18 +197,27 @@ class WebLibrary(LibraryReader):
         warnings = await self.in_thread(write_companions, done.companions, done.roots, self.settings)
         ids = settled(done.companions, done.pending, done.roots, self.settings, warnings)
         self.opened.written.update(ids)
+        if len(ids) < len(done.pending):
+            self.opened.recover_at = min(self.opened.recover_at, time.monotonic() + _AGAIN_SECONDS)
         return warnings
 
     async def _recover(self) -> None:
-        """Write, once, what a run that was interrupted before Datasette started has still to write."""
-        if self.opened.is_recovered or self.db.path is None:
+        """Write what runs that were interrupted, or found no room or no disk, have still to write."""
+        opened = self.opened
+        if opened.is_recovered or self.db.path is None:
             return
         async with self.state.lock(self.name, "resync_pending", 0):
-            if self.opened.is_recovered:
+            if opened.is_recovered:
                 return
-            if await self.read(_has_pending):
+            begun_at = time.monotonic()
+            if is_left := await self.read(self._has_pending):
                 await self.in_thread(self.with_service, lambda service: service.recover(By("web")))
-            self.opened.is_recovered = True
+                is_left = await self.read(self._has_pending)
+            seconds = max(_AGAIN_SECONDS, _AGAIN_TIMES * (time.monotonic() - begun_at))
+            opened.recover_at = time.monotonic() + seconds if is_left else inf
+
+    def _has_pending(self, conn: sqlite3.Connection, schema: LibrarySchema) -> bool:
+        return schema.has_history and any(p.id not in self.opened.written for p in load_pending(conn))
 
     async def mark_dead_jobs(self) -> None:
         """Say of jobs whose process is no more that they were interrupted."""
@@ -215,10 +228,6 @@ class WebLibrary(LibraryReader):
         """Run `work`, in a thread of ours, on a connection of its own."""
         with closing(open_library(self.file)) as conn:
             return work(Service(conn, self.name, self.settings, self.state.pool))
-
-
-def _has_pending(conn: sqlite3.Connection, schema: LibrarySchema) -> bool:
-    return schema.has_history and bool(load_pending(conn))
 
 
 def library_of(datasette: Datasette, database: str) -> WebLibrary | None:

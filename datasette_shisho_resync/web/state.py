@@ -87,13 +87,17 @@ class Opened:
     """What is known of one database as long as Datasette has it open, whatever has its name later.
 
     `file`: what its path led to at first, as `file_at` tells; `written`: pending rows whose files are there;
-    `is_recovered`: nothing that an earlier process left is still to be written.
+    `recover_at`: when to look, on the clock of `time.monotonic`, for what is still to be written.
     """
 
     file: tuple[int, int] | None
     schema: KnownSchema = field(default_factory=KnownSchema)
     written: set[int] = field(default_factory=set)
-    is_recovered: bool = False
+    recover_at: float = -inf
+
+    @property
+    def is_recovered(self) -> bool:
+        return time.monotonic() < self.recover_at
 
 
 def file_at(path: str | None) -> tuple[int, int] | None:

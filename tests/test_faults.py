@@ -36,7 +36,7 @@ from datasette_shisho_resync.library_scan import Progress, ScanOptions, batch, s
 from datasette_shisho_resync.model import Mode, Target
 from datasette_shisho_resync.resync import Ask, Service
 from datasette_shisho_resync.store.schema import create_library, open_library
-from datasette_shisho_resync.web import library as web_library
+from datasette_shisho_resync.web import state
 from datasette_shisho_resync.workers import WorkerPool
 
 NOBODY = 65534
@@ -142,7 +142,7 @@ def files_below(most_bytes: int) -> Iterator[None]:
 async def test_a_server_comes_back_to_a_cover_that_found_no_room(
     book: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web_library, "_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(state, "_AGAIN_SECONDS", 0.0)
     book.rewrite(1, epub("New", cover=png(9, 9, "red") + bytes(5 * 1024**2)))
     book.add_witness()
     cover = book.root / "Shelf" / "a.epub.cover.png"
@@ -545,6 +545,21 @@ def test_what_another_program_writes_late_is_replaced_by_whoever_comes_next(over
     )
     assert (overtaken.root / "Shelf" / "a.epub.cover.png").read_bytes() == png(9, 9, "blue")
     assert overtaken.rows("resync_pending") == []
+
+
+@pytest.mark.asyncio
+async def test_a_server_does_not_wait_for_ever_for_another_program(
+    book: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "_AGAIN_SECONDS", 0.0)
+    client = Client(served(book))
+    await client.resync()
+    other = {"run_id": 1, "path": str(book.book_sidecar()), "kind": "sidecar"}
+    book.add("resync_pending", **other, sha256="other", old_sha256="what was there")
+    for title in ("First", "Second", "Third"):
+        book.rewrite(1, epub(title))
+        await client.resync()
+    assert len(book.rows("resync_pending")) <= 3
 
 
 @pytest.mark.parametrize("edit", ["a row", "the file", "its sidecar", "a new file", "a list"])

@@ -60,16 +60,17 @@ async def _begin(library: WebLibrary, actor: Actor, order: JobOrder) -> int:
     finally:
         library.state.starting.discard(process)
     library.state.jobs[library.name] = process
-    follow = partial(_follow, process, asyncio.get_running_loop(), partial(_tell, library, actor))
+    follow = partial(_follow, process, asyncio.get_running_loop(), library, actor)
     threading.Thread(target=follow, name=f"shisho-job-{job_id}", daemon=True).start()
     return job_id
 
 
-def _follow(process: JobProcess, loop: asyncio.AbstractEventLoop, tell: partial[None]) -> None:
+def _follow(process: JobProcess, loop: asyncio.AbstractEventLoop, library: WebLibrary, actor: Actor) -> None:
     for done in process.follow():
         with suppress(RuntimeError):  # the loop was closed: nobody listens any more
-            loop.call_soon_threadsafe(tell, done)
+            loop.call_soon_threadsafe(_tell, library, actor, done)
     process.close()
+    library.opened.look_again()  # there may be files that the job could not write
 
 
 _tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no hold of a task

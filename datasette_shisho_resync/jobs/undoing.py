@@ -58,6 +58,7 @@ async def undo_job(call: Call, library: WebLibrary, record: JobRecord) -> tuple[
             return service.undo_job(record.id, call.by)
 
     undone: tuple[Undone, ...] = await asyncio.shield(library.in_thread(library.with_service, undo))
+    library.opened.look_again()  # there may be files that it could not write
     for one in undone:
         await tell_undo(library, call.actor, one)
     return undone

@@ -87,12 +87,12 @@ def present_bytes(path: str, roots: Sequence[str], settings: Settings) -> bytes 
 
 
 def record_companions(conn: sqlite3.Connection, run_id: int, companions: Sequence[Companion]) -> list[int]:
-    """Note files as pending for a run; returns the rows' ids in the order given."""
+    """Note files as pending for a run; returns the rows' ids, first one for each file in the order given."""
     rows = WaitingRows(conn)
     # What another program has yet to write may come after this, and is then to be replaced by it.
     late = [(c, sha256) for c in companions for sha256 in sorted(hashes_to_come(conn, c.path) - {c.sha256})]
     pending = note_companions(rows, run_id, companions)
-    add_pending(rows, run_id, [(c.path, c.kind, c.sha256, sha256) for c, sha256 in late])
+    pending += add_pending(rows, run_id, [(c.path, c.kind, c.sha256, sha256) for c, sha256 in late])
     rows.flush()
     return pending
 
@@ -171,10 +171,10 @@ def settled(
     settings: Settings,
     warnings: Sequence[str],
 ) -> list[int]:
-    """Return the pending rows that nobody need come back to: all, but those of covers that could not be
-    written, and of sidecars for which there is just no room or no disk."""
+    """Return the pending rows that nobody need come back to: one for each file, but for covers that could not
+    be written, and sidecars for which there is just no room or no disk."""
     if not warnings:
-        return list(pending)
+        return list(pending[: len(companions)])
     return [
         row_id
         for row_id, c in zip(pending, companions, strict=False)

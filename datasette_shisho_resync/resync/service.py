@@ -122,7 +122,7 @@ class Service:
 
     def _finish_lightly(self, undone: Undone) -> Undone:
         load = partial(load_blob, self.conn)
-        pairs = [(c.with_image(load), p) for c, p in zip(undone.companions, undone.pending, strict=True)]
+        pairs = [(c.with_image(load), p) for c, p in zip(undone.companions, undone.pending, strict=False)]
         whole = [(c, p) for c, p in pairs if c.data]  # else somebody pruned the history meanwhile
         companions, pending = (tuple(part) for part in zip(*whole, strict=True)) if whole else ((), ())
         warnings = self._finish(replace(undone, companions=companions, pending=pending))

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from datasette.app import Datasette
 
 T = TypeVar("T")
-_AGAIN_SECONDS = 60.0  # before what could not be written is tried again
-_AGAIN_TIMES = 20  # at least as many times as long as trying took: a disk may stay away
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +196,7 @@ class WebLibrary(LibraryReader):
         ids = settled(done.companions, done.pending, done.roots, self.settings, warnings)
         self.opened.written.update(ids)
         if len(ids) < len(done.pending):
-            self.opened.recover_at = min(self.opened.recover_at, time.monotonic() + _AGAIN_SECONDS)
+            self.opened.look_again()
         return warnings
 
     async def _recover(self) -> None:
@@ -213,8 +211,9 @@ class WebLibrary(LibraryReader):
             if is_left := await self.read(self._has_pending):
                 await self.in_thread(self.with_service, lambda service: service.recover(By("web")))
                 is_left = await self.read(self._has_pending)
-            seconds = max(_AGAIN_SECONDS, _AGAIN_TIMES * (time.monotonic() - begun_at))
-            opened.recover_at = time.monotonic() + seconds if is_left else inf
+            opened.recover_at = inf
+            if is_left:
+                opened.look_again(time.monotonic() - begun_at)
 
     def _has_pending(self, conn: sqlite3.Connection, schema: LibrarySchema) -> bool:
         return schema.has_history and any(p.id not in self.opened.written for p in load_pending(conn))

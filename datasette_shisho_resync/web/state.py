@@ -36,6 +36,8 @@ _STOP_SECONDS = 5.0  # for a job to end where it is
 _KNOWN_SECONDS = 60.0
 _MOST_VISITORS = 1_000
 _MOST_ROWS = 1_000
+_AGAIN_SECONDS = 60.0  # before what could not be written is tried again
+_AGAIN_TIMES = 20  # at least as many times as long as trying took: a disk may stay away
 _THREADS = 8  # each waits for a worker process or writes a sidecar; none computes
 
 
@@ -98,6 +100,11 @@ class Opened:
     @property
     def is_recovered(self) -> bool:
         return time.monotonic() < self.recover_at
+
+    def look_again(self, tried_seconds: float = 0.0) -> None:
+        """Look in a while for what is still to be written; trying to write it took so long."""
+        seconds = max(_AGAIN_SECONDS, _AGAIN_TIMES * tried_seconds)
+        self.recover_at = min(self.recover_at, time.monotonic() + seconds)
 
 
 def file_at(path: str | None) -> tuple[int, int] | None:

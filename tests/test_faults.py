@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import resource
@@ -22,7 +23,7 @@ from click.testing import CliRunner
 from datasette.cli import cli
 from library import BY, Library, epub
 from reader import Reader
-from web import Client, served
+from web import ROOT, Client, served
 
 from datasette_shisho_resync.errors import (
     DatabaseBusy,
@@ -152,6 +153,29 @@ async def test_a_server_comes_back_to_a_cover_that_found_no_room(
     assert not cover.exists()
     await client.resync(pk=2)
     assert cover.exists()
+
+
+@pytest.mark.asyncio
+async def test_a_server_comes_back_to_what_a_job_could_not_write(
+    book: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "_AGAIN_SECONDS", 0.0)
+    book.rewrite(1, epub("New", cover=png(9, 9, "red") + bytes(5 * 1024**2)))
+    book.add_witness()
+    cover = book.root / "Shelf" / "a.epub.cover.png"
+    client = Client(served(book))
+    await client.resync(pk=2)
+    with files_below(4 * 1024**2):
+        job = (await client.ds.client.post("/library/books/-/resync?id=1", actor=ROOT, json={})).json()["job"]
+        while not book.rows("resync_jobs", f"id = {job} and state = 'done'"):
+            await asyncio.sleep(0.05)
+    assert not cover.exists()
+    for _ in range(100):  # the server need not know yet that the job is over
+        await client.resync(pk=2)
+        if cover.exists():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("the cover is not there")
 
 
 def test_a_cover_that_finds_no_room_leaves_the_old_one_and_comes_later(book: Library) -> None:

@@ -21,6 +21,7 @@ from ..resync.companions import settled, writing_of
 from ..resync.gathering import in_stored_form
 from ..resync.planning import warnings_of
 from ..store.library import KnownFile
+from ..store.pending import PendingKey
 from ..store.times import from_stored
 from .books import BookFinder
 from .import_units import ImportUnit
@@ -55,10 +56,10 @@ class BatchWriter:
     _is_whole: bool = True
     _mark: Mark | None = None  # the tally before this batch
     _changes_before: int = 0
-    _forgotten: list[int] = field(default_factory=list)
+    _forgotten: list[PendingKey] = field(default_factory=list)
     _has_new_job: bool = False
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    _writing: Future[tuple[list[str], list[int]]] | None = None
+    _writing: Future[tuple[list[str], list[PendingKey]]] | None = None
 
     @property
     def conn(self) -> sqlite3.Connection:
@@ -246,7 +247,7 @@ class BatchWriter:
 
     # --- files --------------------------------------------------------------------------------
 
-    def _write_files(self, done: Sequence[Imported | Applied]) -> tuple[list[str], list[int]]:
+    def _write_files(self, done: Sequence[Imported | Applied]) -> tuple[list[str], list[PendingKey]]:
         """Returns a sentence for each file that could not be written, and the pending rows that are done."""
         roots, settings = self.importer.library.paths, self.service.settings
         failed: list[str] = []
@@ -255,14 +256,14 @@ class BatchWriter:
             for part in writing.parts():
                 told = self.reader.pool.do(part) if part.is_light else part.run()
                 failed.extend(part.again() if told is None else told)
-        ids = [pk for d in done for pk in settled(d.companions, d.pending, roots, settings, failed)]
-        return failed, ids
+        keys = [key for d in done for key in settled(d.companions, d.pending, roots, settings, failed)]
+        return failed, keys
 
     def _await_writing(self) -> None:
         if self._writing is not None:
-            warnings, ids = self._writing.result()
+            warnings, keys = self._writing.result()
             self.tally.warnings.extend(warnings)
-            self.service.written.extend(ids)
+            self.service.written.extend(keys)
             self._writing = None
 
 

@@ -41,6 +41,7 @@ from ..store.apply import Writing, apply_changes, insert_list, scalar_columns
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, add_header
 from ..store.library import LibraryRow, file_ids, paths_called
+from ..store.pending import PendingKey
 from ..store.schema import LibrarySchema
 from ..store.snapshot import add_names, load_snapshot, series_of_book
 from ..store.times import now, to_stored
@@ -61,7 +62,7 @@ class Imported:
     book_id: int
     file_ids: Mapping[str, int]
     companions: tuple[Companion, ...]
-    pending: tuple[int, ...]
+    pending: tuple[PendingKey, ...]
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from ..resync import By
 from ..settings import Settings
 from ..store.history import Entry, RunHeader, record_run
 from ..store.library import KnownFile, LibraryRow, find_at, holds, main_paths, path_of, set_path
-from ..store.pending import SIDECAR, UNREAD, add_pending, also_seen_at
+from ..store.pending import SIDECAR, UNREAD, PendingKey, add_pending, also_seen_at
 from ..store.schema import LibrarySchema
 from ..store.search import index_book
 from ..store.times import now
@@ -37,7 +37,7 @@ class Mover:
     settings: Settings
     mode: Mode
     by: By
-    pending: list[int] = field(default_factory=list)
+    pending: list[PendingKey] = field(default_factory=list)
     _crossed: dict[int, tuple[KnownFile, str]] = field(default_factory=dict)  # books in each other's way
     _shared: set[str] = field(default_factory=set)  # folders into which files of several books move
     _settled: set[int] = field(default_factory=set)  # books that have their place in such a folder

@@ -23,7 +23,7 @@ from ..store.library import (
     count_with_books,
     is_own_library,
 )
-from ..store.pending import touch_sidecars
+from ..store.pending import PendingKey, touch_sidecars
 from ..store.schema import exact_text, rare_checkpoints
 from ..value_text import counted
 from ..workers import WorkerPool
@@ -170,7 +170,7 @@ class Scan:
         except ResyncError:
             return frozenset()  # it stays, and is reported when its turn comes
 
-    def _move(self, moves: Sequence[Move]) -> list[int]:
+    def _move(self, moves: Sequence[Move]) -> list[PendingKey]:
         """Returns the pending rows of the books that are to be read again."""
         self.job.start()
         service = self.service

@@ -31,6 +31,7 @@ from ..sources import EXISTING_COVER, MANUAL
 from ..store.apply import Writing, apply_changes, apply_removals, keep_stat, row_images
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, record_run
+from ..store.pending import PendingKey
 from ..store.removal import gone_rows
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, create_history, exact_text, library_schema
@@ -66,7 +67,7 @@ class Applied:
 
     outcome: Outcome
     companions: tuple[Companion, ...] = ()
-    pending: tuple[int, ...] = ()
+    pending: tuple[PendingKey, ...] = ()
     roots: tuple[str, ...] = ()
 
 
@@ -174,7 +175,7 @@ def _write(
         found = gathered.sidecars.values() if is_used else ()
         note_seen(conn, found, companions, planned.snapshot.seen_sidecars)
         note_covers(conn, plan.changes, planned.snapshot, cover_names)
-    run_id, pending = None, list[int]()
+    run_id, pending = None, list[PendingKey]()
     if plan.changes:
         entries += replaced_entries(conn, companions, drafts, book, planned.snapshot.seen_sidecars)
         run_id = _record(conn, ask, plan, by, entries, started_at)

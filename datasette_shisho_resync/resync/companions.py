@@ -26,7 +26,7 @@ from ..model import (
 from ..model.portable import portable
 from ..settings import Settings
 from ..sources import EXISTING_COVER
-from ..store.pending import COVER, SIDECAR, add_pending, add_seen, hashes_to_come, note_sidecars
+from ..store.pending import COVER, SIDECAR, PendingKey, add_pending, add_seen, hashes_to_come, note_sidecars
 from ..store.waiting import WaitingRows
 from ..writing import FolderWriting
 from .gathering import readable_roots
@@ -86,8 +86,10 @@ def present_bytes(path: str, roots: Sequence[str], settings: Settings) -> bytes 
         return None
 
 
-def record_companions(conn: sqlite3.Connection, run_id: int, companions: Sequence[Companion]) -> list[int]:
-    """Note files as pending for a run; returns the rows' ids, first one for each file in the order given."""
+def record_companions(
+    conn: sqlite3.Connection, run_id: int, companions: Sequence[Companion]
+) -> list[PendingKey]:
+    """Note files as pending for a run; returns the rows' keys, first one for each file in the order given."""
     rows = WaitingRows(conn)
     # What another program has yet to write may come after this, and is then to be replaced by it.
     late = [(c, sha256) for c in companions for sha256 in sorted(hashes_to_come(conn, c.path) - {c.sha256})]
@@ -97,7 +99,7 @@ def record_companions(conn: sqlite3.Connection, run_id: int, companions: Sequenc
     return pending
 
 
-def note_companions(rows: WaitingRows, run_id: int, companions: Sequence[Companion]) -> list[int]:
+def note_companions(rows: WaitingRows, run_id: int, companions: Sequence[Companion]) -> list[PendingKey]:
     """Do the same with rows that wait."""
     return add_pending(rows, run_id, [(c.path, c.kind, c.sha256, c.old_sha256) for c in companions])
 
@@ -166,18 +168,18 @@ def writing_of(companions: Sequence[Companion], roots: Sequence[str], settings: 
 
 def settled(
     companions: Sequence[Companion],
-    pending: Sequence[int],
+    pending: Sequence[PendingKey],
     roots: Sequence[str],
     settings: Settings,
     warnings: Sequence[str],
-) -> list[int]:
+) -> list[PendingKey]:
     """Return the pending rows that nobody need come back to: one for each file, but for covers that could not
     be written, and sidecars for which there is just no room or no disk."""
     if not warnings:
         return list(pending[: len(companions)])
     return [
-        row_id
-        for row_id, c in zip(pending, companions, strict=False)
+        key
+        for key, c in zip(pending, companions, strict=False)
         if present_bytes(c.path, roots, settings) == c.data or not is_awaited(c.path, c.kind, settings)
     ]
 

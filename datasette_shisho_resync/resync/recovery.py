@@ -30,10 +30,10 @@ def recover(service: Service, by: By) -> None:
     """Write each pending file that still holds its old content; one edited since stays as it is. Read the
     books of moved files again, as runs of whoever comes first."""
     with exact_text(service.conn):
-        waiting = [p for p in load_pending(service.conn) if p.id not in service.written]
+        waiting = [p for p in load_pending(service.conn) if p.key not in service.written]
         if not waiting:
             return
-        done = [p.id for p in waiting if _make_good(service, p, by)]
+        done = [p.key for p in waiting if _make_good(service, p, by)]
 
         def forget() -> None:
             remove_pending(service.conn, done)

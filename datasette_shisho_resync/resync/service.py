@@ -17,7 +17,7 @@ from ..model import Outcome
 from ..settings import Settings
 from ..store.history import load_blob
 from ..store.jobs import runs_of_job
-from ..store.pending import remove_pending
+from ..store.pending import PendingKey, remove_pending
 from ..store.schema import KnownSchema, LibrarySchema, translate
 from .applying import TRIES, Applied, By, GroundMoved, apply_run, kept_moving, preview
 from .companions import Companion, settled, write_companions
@@ -44,7 +44,7 @@ class Service:
     reader: Reader
     writes_files: bool = True  # False in a dry run on a copy of the database
     patience_seconds: float = 0.0  # with others that write, beyond what SQLite waits, once something is done
-    written: list[int] = field(default_factory=list)  # pending rows whose files are there
+    written: list[PendingKey] = field(default_factory=list)  # pending rows whose files are there
     _known_schema: KnownSchema = field(default_factory=KnownSchema)
     _has_written: bool = False
 

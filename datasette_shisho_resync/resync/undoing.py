@@ -14,7 +14,7 @@ from ..model import ROW, TABLES, Brief, Mode, Target
 from ..parsers.sidecar import file_sidecar_path
 from ..settings import Settings
 from ..store.history import Entry, Run, RunHeader, from_cell, load_blob, load_run, mark_undone, record_run
-from ..store.pending import SIDECAR, note_sidecars
+from ..store.pending import SIDECAR, PendingKey, note_sidecars
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, exact_text
 from ..store.search import index_book, index_series, unindex_book
@@ -41,7 +41,7 @@ class Undone:
     target: Target
     entries: tuple[Entry, ...]
     companions: tuple[Companion, ...] = ()
-    pending: tuple[int, ...] = ()
+    pending: tuple[PendingKey, ...] = ()
     roots: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -3,7 +3,6 @@ cover that was written."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from .times import from_stored, now, to_stored
 from .waiting import WaitingRows
 
 COVER, SIDECAR = "cover", "sidecar"
+PendingKey = tuple[int, int]  # (id, run id): SQLite gives the id of a row that is gone again
 UNREAD = ""  # in the place of a hash: what is beside the file is known when its book was read again
 
 
@@ -29,18 +29,20 @@ class Pending:
     sha256: str
     old_sha256: str | None
 
+    @property
+    def key(self) -> PendingKey:
+        return self.id, self.run_id
+
 
 def add_pending(
     rows: WaitingRows, run_id: int, files: Sequence[tuple[str, str, str, str | None]]
-) -> list[int]:
-    """Note files, (path, kind, sha256, old_sha256), as still to be written; returns the rows' ids."""
-    return [
-        rows.insert(
-            "resync_pending",
-            {"run_id": run_id, "path": path, "kind": kind, "sha256": sha256, "old_sha256": old_sha256},
-        )
+) -> list[PendingKey]:
+    """Note files, (path, kind, sha256, old_sha256), as still to be written; returns the rows' keys."""
+    told = [
+        {"run_id": run_id, "path": path, "kind": kind, "sha256": sha256, "old_sha256": old_sha256}
         for path, kind, sha256, old_sha256 in files
     ]
+    return [(rows.insert("resync_pending", columns), run_id) for columns in told]
 
 
 def hashes_to_come(conn: sqlite3.Connection, path: str) -> set[str]:
@@ -54,10 +56,8 @@ def load_pending(conn: sqlite3.Connection) -> tuple[Pending, ...]:
     return tuple(Pending(*row) for row in rows)
 
 
-def remove_pending(conn: sqlite3.Connection, ids: Iterable[int]) -> None:
-    conn.execute(
-        "delete from resync_pending where id in (select value from json_each(?))", (json.dumps(list(ids)),)
-    )
+def remove_pending(conn: sqlite3.Connection, keys: Iterable[PendingKey]) -> None:
+    conn.executemany("delete from resync_pending where id = ? and run_id = ?", keys)
 
 
 def note_sidecars(

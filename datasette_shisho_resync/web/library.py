@@ -171,21 +171,21 @@ class WebLibrary(LibraryReader):
         self, work: Callable[[sqlite3.Connection, LibrarySchema], T], request: Request | None
     ) -> T:
         """Run `work` in one write transaction, the pending rows of runs before removed with it."""
-        ids = frozenset(self.opened.written)
+        keys = frozenset(self.opened.written)
 
         def write_library(conn: sqlite3.Connection) -> T:
             with our_own_write():
                 schema = self.state.schema(self.db, conn)
-                if ids and schema.has_history:  # somebody may have dropped it
-                    remove_pending(conn, ids)
+                if keys and schema.has_history:  # somebody may have dropped it
+                    remove_pending(conn, keys)
                 return work(conn, schema)
 
         try:
             result: T = await self.db.execute_write_fn(write_library, request=request)
         except sqlite3.Error as error:
             raise translate(error, self.name) from error
-        if ids:
-            self.opened.written -= ids
+        if keys:
+            self.opened.written -= keys
         return result
 
     async def _finish(self, done: Applied | Undone) -> list[str]:
@@ -193,9 +193,9 @@ class WebLibrary(LibraryReader):
         if not done.companions:
             return []
         warnings = await self.in_thread(write_companions, done.companions, done.roots, self.settings)
-        ids = settled(done.companions, done.pending, done.roots, self.settings, warnings)
-        self.opened.written.update(ids)
-        if len(ids) < len(done.pending):
+        keys = settled(done.companions, done.pending, done.roots, self.settings, warnings)
+        self.opened.written.update(keys)
+        if len(keys) < len(done.pending):
             self.opened.look_again()
         return warnings
 
@@ -216,7 +216,7 @@ class WebLibrary(LibraryReader):
                 opened.look_again(time.monotonic() - begun_at)
 
     def _has_pending(self, conn: sqlite3.Connection, schema: LibrarySchema) -> bool:
-        return schema.has_history and any(p.id not in self.opened.written for p in load_pending(conn))
+        return schema.has_history and any(p.key not in self.opened.written for p in load_pending(conn))
 
     async def mark_dead_jobs(self) -> None:
         """Say of jobs whose process is no more that they were interrupted."""

@@ -24,6 +24,7 @@ from ..hooks import load_extensions
 from ..library_scan.process import JobProcess
 from ..resync.roots import with_default_roots
 from ..settings import PLUGIN, Settings, require_settings_at_top, settings_from
+from ..store.pending import PendingKey
 from ..store.schema import KnownSchema, LibrarySchema, library_schema
 from ..workers import WorkerPool
 
@@ -94,7 +95,7 @@ class Opened:
 
     file: tuple[int, int] | None
     schema: KnownSchema = field(default_factory=KnownSchema)
-    written: set[int] = field(default_factory=set)
+    written: set[PendingKey] = field(default_factory=set)
     recover_at: float = -inf
 
     @property

@@ -235,7 +235,7 @@ async def test_a_card_tells_author_series_formats_and_origins(shelf: Library) ->
     bare, dune = cards(await page(looked_at(shelf), "/library/books?_sort=title&title__in=Dune,Bare"))
     assert 'href="/library/books/1"' in dune
     assert 'src="/library/files/1/-/cover?v=' in dune
-    for text in ("Frank Herbert", "Dune #1", ">EPUB<", "1 by hand", "from the files"):
+    for text in ("Frank Herbert", "Dune #1", ">EPUB<", "1 by a person", "from the files"):
         assert text in dune
     assert "no cover" in bare
     assert "no description" in bare
@@ -246,7 +246,7 @@ async def test_a_description_that_a_person_emptied_is_none(shelf: Library) -> No
     shelf.edit("books", 1, description="", description_source="manual")
     [dune] = cards(await page(looked_at(shelf), "/library/books?title=Dune"))
     assert "no description" in dune
-    assert "by hand" not in dune
+    assert "by a person" not in dune
 
 
 async def test_the_bar_shows_each_origin_by_its_share(shelf: Library) -> None:

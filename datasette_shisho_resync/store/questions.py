@@ -84,7 +84,7 @@ order by j.id desc, path
     ),
     Question(
         "overwritten_manual_values",
-        "Values set by hand that a run overwrote",
+        "Values set by a person that a run overwrote",
         "What a person had set and a refresh or reset replaced. Undo the run to get it back.",
         """
 select
@@ -180,7 +180,7 @@ def _manual_values(schema: LibrarySchema) -> Question:
         tables.add("resync_manual")
     return Question(
         "manual_values",
-        "Values set by hand",
+        "Values set by a person",
         "What a scan keeps and a refresh would overwrite, if the file says something else.",
         f"""
 with {edited},

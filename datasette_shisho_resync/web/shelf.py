@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SHOWN_AUTHORS = 3
 _READ = frozenset({"files", "authors", "persons", "book_series", "series"})
 _ORIGINS = (
-    ("manual", "by hand"),
+    ("manual", "by a person"),
     ("sidecar", "from a sidecar"),
     ("plugin", "from a plugin"),
     ("embedded", "from the files"),

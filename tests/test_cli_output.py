@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from datasette_shisho_resync.cli.output import display_width, say, shortened, table
-from datasette_shisho_resync.cli.plan_text import with_source
+from datasette_shisho_resync.cli.plan_text import value_columns, with_source
 from datasette_shisho_resync.cli.progress import progress_text
 from datasette_shisho_resync.library_scan import Progress
 from datasette_shisho_resync.model import Author, Chapter, CoverImage, Identifier, SeriesEntry, Value
@@ -34,6 +34,17 @@ def test_a_table_lines_up_also_with_wide_letters() -> None:
 def test_long_text_is_cut_to_its_columns(text: str, most: int, short: str) -> None:
     assert shortened(text, most) == short
     assert display_width(short) <= most
+
+
+def test_a_terminal_narrower_than_the_other_columns_leaves_room_for_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+
+    most = value_columns()
+
+    assert most > 0  # else nothing is short enough, and cutting would not end
+    assert shortened("A long title that is to be cut", most) == "A long title that i…"
 
 
 def test_what_a_terminal_can_not_show_is_spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def with_source(value: Value | RowImage, source: str | None, most: int) -> str:
 
 def value_columns() -> int:
     """Return how wide the values in a line may be together on this terminal."""
-    return shutil.get_terminal_size((_FALLBACK_COLUMNS, 24)).columns - _NOT_VALUES
+    return max(_LEAST_CELL, shutil.get_terminal_size((_FALLBACK_COLUMNS, 24)).columns - _NOT_VALUES)
 
 
 def _change_lines(changes: Iterable[Change]) -> Iterator[str]:

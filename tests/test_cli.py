@@ -385,6 +385,17 @@ def test_explain_tells_who_wins_and_why(untouched: Library) -> None:
     assert re.search(r"file 1 +name +From the file +epub_metadata +stored: same +epub_metadata", told)
 
 
+def test_explain_counts_the_same_genres_in_another_order_as_agreement(tmp_path: Path) -> None:
+    library = scanned(
+        tmp_path, metadata_xml="<dc:subject>Mystery</dc:subject><dc:subject>Classics</dc:subject>"
+    )
+
+    told = call("explain", library.database, "--book", 1).stdout
+
+    assert re.search(r"book 1 +genres +Classics; Mystery +epub_metadata +stored: same +epub_metadata", told)
+    assert "offered" not in told
+
+
 def test_explain_names_each_file_that_can_not_speak_once(library: Library) -> None:
     other = library.file.with_name("b.epub")
     library.rows(

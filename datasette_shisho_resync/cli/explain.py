@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import click
 
-from ..decide import Decision, effective_source
+from ..comparison import comparison_key
+from ..decide import Candidate, Decision, effective_source
 from ..explain import explain
-from ..model import FileStatus, Plan
-from ..resync import Ask
+from ..model import FileStatus, Identities, Plan
+from ..resync import Ask, Planned
 from ..value_text import row_name, value_text
 from ..values import is_empty
 from .command import FAILED, Command
@@ -38,34 +39,39 @@ def command(common: Common, book_id: int | None, file_id: int | None) -> None:
     if common.as_json:
         write_json(explain(planned))
     else:
-        say(*table(_rows(planned.decisions, value_columns())))
+        say(*table(_rows(planned, value_columns())))
         say(*_troubles(planned.plan), err=True)
     if any(f.status.is_failed for f in planned.plan.files):
         raise click.exceptions.Exit(FAILED)
 
 
-def _rows(decisions: tuple[Decision, ...], most: int) -> Iterator[tuple[str, ...]]:
+def _rows(planned: Planned, most: int) -> Iterator[tuple[str, ...]]:
     """Yield the stored value of each field that has any to tell of, with the sources that say the same,
     and below it what the others say."""
     yield "row", "field", "value", "source", "", "said by"
-    for decision in decisions:
+    for decision in planned.decisions:
         stored, source = decision.stored.value, effective_source(decision.stored)
         if not decision.candidates and is_empty(stored):
             continue
-        agreeing = [c.source for c in decision.candidates if c.value == stored]
+        others = _others(decision, planned.snapshot.identities)
         yield (
             row_name(decision.table, decision.pk),
             decision.field.name,
             shortened(value_text(stored), most),
             source or "",
             f"stored: {decision.reason.value}",
-            ", ".join(dict.fromkeys(agreeing)),
+            ", ".join(dict.fromkeys(c.source for c in decision.candidates if c not in others)),
         )
-        for candidate in decision.candidates:
-            if candidate.value != stored:
-                said = "would win" if decision.changes and candidate is decision.winner else "offered"
-                text = shortened(value_text(candidate.value), most)
-                yield "", "", text, candidate.source, said, os.path.basename(candidate.path or "")
+        for candidate in others:
+            said = "would win" if decision.changes and candidate is decision.winner else "offered"
+            text = shortened(value_text(candidate.value), most)
+            yield "", "", text, candidate.source, said, os.path.basename(candidate.path or "")
+
+
+def _others(decision: Decision, identities: Identities) -> list[Candidate]:
+    """Return the candidates that say something else than what is stored."""
+    stored = comparison_key(decision.field, decision.stored.value, identities)
+    return [c for c in decision.candidates if comparison_key(decision.field, c.value, identities) != stored]
 
 
 def _troubles(plan: Plan) -> Iterator[str]:

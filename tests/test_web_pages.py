@@ -252,7 +252,8 @@ async def test_the_form_without_a_field_comes_back(client: Client, book: Library
     data = form_of(page)
     del data["fields"]
     response = await client.form(URL, data)
-    assert (response.status_code, "Choose at least one field." in response.text) == (400, True)
+    notice = '<p class="shisho-notice shisho-notice-lost" role="alert">Choose at least one field.</p>'
+    assert (response.status_code, notice in response.text) == (400, True)
     assert "fields" not in form_of(response.text)
     assert book.book()["title"] == HOSTILE
 

@@ -87,12 +87,13 @@ def _entries(block: object, key: str) -> list[tuple[Any, Any]]:
 
 
 def _number(name: str, value: object) -> int | float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 < value < float("inf"):  # type: ignore[operator]
-        raise BadRequest(f"The setting {name} must be a number above 0, not {value!r}.")
-    if _LIMITS.get(name) == "float":
-        return float(value)  # type: ignore[arg-type]
-    return int(value)  # type: ignore[call-overload,no-any-return]
+    kind = "number" if _LIMITS.get(name) == "float" else "whole number"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
+        if kind == "number":
+            return float(value)
+        if value == int(value):
+            return int(value)
+    raise BadRequest(f"The setting {name} must be a {kind} above 0, not {value!r}.")
 
 
 def _switch(name: str, value: object) -> bool:

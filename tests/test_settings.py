@@ -50,7 +50,9 @@ def test_every_setting_is_read() -> None:
         ("library_access", []),
         ("workers", 0),
         ("workers", True),
+        ("workers", 0.5),
         ("max_file_bytes", "big"),
+        ("max_chapters", 1.5),
     ],
 )
 def test_what_is_wrong_is_named(name: str, value: object) -> None:

@@ -36,6 +36,7 @@ from datasette_shisho_resync.errors import (
 from datasette_shisho_resync.library_scan import Progress, ScanOptions, batch, scan_library
 from datasette_shisho_resync.model import Mode, Target
 from datasette_shisho_resync.resync import Ask, Service
+from datasette_shisho_resync.store.history import forget_runs
 from datasette_shisho_resync.store.schema import create_library, open_library
 from datasette_shisho_resync.web import state
 from datasette_shisho_resync.workers import WorkerPool
@@ -192,6 +193,18 @@ def test_a_cover_that_finds_no_room_leaves_the_old_one_and_comes_later(book: Lib
     book.service.close()
     book.service.recover(BY)
     assert cover.read_bytes() == large
+
+
+def test_a_cover_that_found_no_room_comes_also_after_the_history_was_forgotten(book: Library) -> None:
+    book.rewrite(1, epub("New", cover=png(9, 9) + bytes(5 * 1024**2)))
+    with files_below(4 * 1024**2):
+        run = book.scan().run_id
+    book.service.close()
+    forget_runs(book.conn, "9999")
+    assert [row["id"] for row in book.rows("resync_runs")] == [run]
+    book.service.recover(BY)
+    assert (book.root / "Shelf" / "a.epub.cover.png").exists()
+    assert forget_runs(book.conn, "9999") == 1
 
 
 @pytest.mark.parametrize("way", ["undo", "refresh"])

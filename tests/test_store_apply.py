@@ -216,6 +216,7 @@ def test_runs_of_a_row_are_found_by_indexes(bare: Library, table: str) -> None:
 
 def test_old_runs_are_forgotten_with_what_only_they_need(book: Library) -> None:
     run = book.scan()
+    book.service.close()
     kept, orphan = keep_blob(book.conn, b"kept"), keep_blob(book.conn, b"orphan")
     book.add(
         "resync_changes", run_id=run.run_id, table_name="books", row_pk=1, field="cover_file",

@@ -281,11 +281,12 @@ def list_runs(conn: sqlite3.Connection, target: Target | None, *, limit: int) ->
 
 
 def forget_runs(conn: sqlite3.Connection, before: str) -> int:
-    """Delete runs that finished before a stored time, with what only they need; returns how many."""
+    """Delete runs that finished before a stored time, with what only they need; returns how many. One whose
+    covers or sidecars are still to be written stays until they are."""
+    old = "finished_at < ? and id not in (select run_id from resync_pending)"
     conn.execute(
-        "delete from resync_changes where run_id in (select id from resync_runs where finished_at < ?)",
-        (before,),
+        f"delete from resync_changes where run_id in (select id from resync_runs where {old})", (before,)
     )
-    forgotten = conn.execute("delete from resync_runs where finished_at < ?", (before,)).rowcount
+    forgotten = conn.execute(f"delete from resync_runs where {old}", (before,)).rowcount
     conn.execute(_FORGET_BLOBS)
     return forgotten

@@ -561,12 +561,17 @@ def overtaken(book: Library) -> Library:
         book.service.close()
 
     book.rewrite(1, epub("Second", cover=png(9, 9, "red")))
+    run_slowly(book, meanwhile)
+    return book
+
+
+def run_slowly(book: Library, meanwhile: Callable[[], object]) -> None:
+    """Scan the book by another program, with `meanwhile` between its commit and its files."""
     SlowService.meanwhile = meanwhile
     with closing(open_library(book.path)) as conn:
         slow = SlowService(conn, "library.db", book.settings, book.pool)
         slow.run(Ask(Target("books", 1)), BY)
         slow.close()
-    return book
 
 
 def test_what_another_program_writes_late_is_no_edit_of_a_sidecar(overtaken: Library) -> None:
@@ -597,6 +602,48 @@ async def test_a_server_does_not_wait_for_ever_for_another_program(
         book.rewrite(1, epub(title))
         await client.resync()
     assert len(book.rows("resync_pending")) <= 3
+
+
+@pytest.fixture(params=["undo", "refresh"])
+def taken_back(book: Library, request: pytest.FixtureRequest) -> Library:
+    """A book that another program scanned, and of which that was taken back before it wrote its files."""
+    first = epub("First", cover=png(9, 9))
+    book.rewrite(1, first)
+    book.scan()
+
+    def meanwhile() -> None:
+        if request.param == "undo":
+            book.undo(2)
+        else:
+            book.rewrite(1, first)
+            book.refresh()
+        book.service.close()
+
+    book.rewrite(1, epub("Second", cover=png(9, 9, "red")))
+    run_slowly(book, meanwhile)
+    return book
+
+
+def test_sidecars_that_another_program_writes_late_are_replaced_also_where_they_said_so_before(
+    taken_back: Library,
+) -> None:
+    assert taken_back.sidecar()["title"] == "Second"
+    taken_back.service.recover(BY)
+    assert (taken_back.sidecar()["title"], taken_back.sidecar(taken_back.file_sidecar())["name"]) == (
+        "First",
+        "First",
+    )
+    assert taken_back.rows("resync_pending") == []
+
+
+@pytest.mark.parametrize("taken_back", ["undo"], indirect=True)
+def test_a_cover_that_another_program_writes_late_is_replaced_also_after_its_run_was_undone(
+    taken_back: Library,
+) -> None:
+    cover = taken_back.root / "Shelf" / "a.epub.cover.png"
+    assert cover.read_bytes() == png(9, 9, "red")
+    taken_back.service.recover(BY)
+    assert cover.read_bytes() == png(9, 9)
 
 
 @pytest.mark.parametrize("edit", ["a row", "the file", "its sidecar", "a new file", "a list"])

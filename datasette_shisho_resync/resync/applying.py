@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..errors import StalePlan
 from ..fields import SERIES
@@ -31,7 +32,7 @@ from ..sources import EXISTING_COVER, MANUAL
 from ..store.apply import Writing, apply_changes, apply_removals, keep_stat, row_images
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, record_run
-from ..store.pending import PendingKey
+from ..store.pending import PendingKey, hashes_to_come
 from ..store.removal import gone_rows
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, create_history, exact_text, library_schema
@@ -157,7 +158,7 @@ def _write(
     if ask.fields is not None:  # an edit of another field is still to be used
         drafts = [d for d in drafts if not d.is_news(planned.snapshot.seen_sidecars)]
     cover_names = _cover_names(plan, brief, gathered)
-    covers = covers_to_write(plan.changes, brief, cover_names, settings)
+    covers = covers_to_write(conn, plan.changes, brief, cover_names, settings)
     entries = _write_rows(conn, schema, gathered, planned, cover_names, started_at)
     if ask.fields is None:  # else the file's news in other fields would never be read again
         _keep_stats(conn, schema, gathered, remaining)
@@ -167,7 +168,7 @@ def _write(
             for series_id in sorted(series_ids(conn, schema, brief)):
                 index_series(conn, schema, series_id)
         recompute_review(conn, schema, [f.id for f in brief.files if ("files", f.id) not in removed])
-    sidecars = sidecars_to_write(drafts)
+    sidecars = sidecars_to_write(drafts, partial(hashes_to_come, conn))
     companions = (*covers, *sidecars)
     if schema.has_history:
         # Only a whole scan has used, or refused, what the sidecars say.

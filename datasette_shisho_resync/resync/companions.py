@@ -63,16 +63,21 @@ def sha256_of(data: bytes) -> str:
 
 
 def covers_to_write(
-    changes: Sequence[Change], brief: Brief, cover_names: dict[int, str], settings: Settings
+    conn: sqlite3.Connection,
+    changes: Sequence[Change],
+    brief: Brief,
+    cover_names: dict[int, str],
+    settings: Settings,
 ) -> list[Companion]:
-    """Return the images that cover changes bring from inside a media file."""
+    """Return the images that cover changes bring from inside a media file, without those that are there
+    and over which nobody has yet to write."""
     covers = []
     for change in changes:
         if change.field != "cover" or not isinstance(change.new, CoverImage) or not change.new.data:
             continue
         path = os.path.join(os.path.dirname(brief.file(change.pk).path), cover_names[change.pk])
         old = present_bytes(path, brief.roots, settings)
-        if old != change.new.data:
+        if old != change.new.data or hashes_to_come(conn, path):
             covers.append(Companion(path, COVER, change.new.data, old, change.new.sha256))
     return covers
 

@@ -94,7 +94,12 @@ class Service:
 
     def undo(self, run_id: int, by: By) -> Undone:
         """Undo a run. Raises `UnknownRow`, `Conflict`, `UndoConflict`."""
-        undone = self.transaction(lambda: undo_run(self.conn, self.schema, run_id, self.settings, by))
+
+        def undo() -> Undone:
+            self.forget_written()
+            return undo_run(self.conn, self.schema, run_id, self.settings, by)
+
+        undone = self.transaction(undo)
         warnings = self._finish(undone)
         return replace(undone, warnings=(*undone.warnings, *warnings))
 
@@ -108,6 +113,7 @@ class Service:
         def undo_all() -> tuple[Undone, ...]:
             if not self.schema.has_history:
                 raise UnknownRow(f"There is no job {job_id}.")
+            self.forget_written()
             runs, series = runs_of_job(self.conn, job_id), set[int]()
             undone = tuple(self._undo_lightly(r, by, series, is_last=r == runs[-1]) for r in runs)
             index_all_series(self.conn, self.schema, series)

@@ -143,8 +143,12 @@ def sidecars_on_disk(
             yield path, parse_sidecar(data, path, settings.limits)
 
 
-def sidecars_to_write(drafts: Iterable[SidecarDraft]) -> list[Companion]:
+def sidecars_to_write(
+    drafts: Iterable[SidecarDraft], may_change: Callable[[str], object] = lambda path: False
+) -> list[Companion]:
     """Return the sidecars whose content would differ; of rows without changes only those not there.
+
+    `may_change` tells whether another program has yet to write there: such a one is written in any case.
 
     Differs from Shisho: one with invalid JSON is never overwritten, and keys we do not know stay.
     """
@@ -156,7 +160,7 @@ def sidecars_to_write(drafts: Iterable[SidecarDraft]) -> list[Companion]:
         data = draft.render()
         if old is not None and not draft.is_as_rendered():
             data = in_place_of(old, data)
-        if data != old:
+        if data != old or may_change(draft.path):
             written.append(Companion(draft.path, SIDECAR, data, old, sha256_of(data)))
     return written
 
@@ -206,7 +210,7 @@ def replaced_entries(
     entries = []
     for companion in companions:
         draft = by_path.get(companion.path)
-        if companion.old is None or (draft is not None and not draft.is_edited()):
+        if companion.old in (None, companion.data) or (draft is not None and not draft.is_edited()):
             continue
         kept = keep_blob(conn, companion.old)
         is_seen = {"is_seen": True} if (companion.path, kept) in seen else {}

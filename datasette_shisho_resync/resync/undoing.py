@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from ..errors import UnknownRow
 from ..files import shown
@@ -14,7 +15,7 @@ from ..model import ROW, TABLES, Brief, Mode, Target
 from ..parsers.sidecar import file_sidecar_path
 from ..settings import Settings
 from ..store.history import Entry, Run, RunHeader, from_cell, load_blob, load_run, mark_undone, record_run
-from ..store.pending import SIDECAR, PendingKey, note_sidecars
+from ..store.pending import SIDECAR, PendingKey, hashes_to_come, note_sidecars
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, exact_text
 from ..store.search import index_book, index_series, unindex_book
@@ -173,7 +174,7 @@ def _companions(
     drafts = [d for d in drafts if d.path not in taken and d.found is not None]
     edited = [d for d in drafts if d.is_changed and d.is_news(state.seen_sidecars)]
     warnings += [f"{shown(d.path)} was edited since and stays as it is" for d in edited]
-    written = sidecars_to_write(d for d in drafts if d not in edited)
+    written = sidecars_to_write((d for d in drafts if d not in edited), partial(hashes_to_come, conn))
     note_seen(conn, (), written, state.seen_sidecars)
     if run.mode != Mode.SCAN.value:  # these ignored the edits that come back, so they are still news
         ours = {from_cell(e.old)["path"] for e in run.entries if e.field in FILE_FIELDS and _was_seen(e)}
@@ -191,16 +192,17 @@ def _was_seen(entry: Entry) -> bool:
 def _restored_files(
     conn: sqlite3.Connection, run: Run, brief: Brief, settings: Settings
 ) -> tuple[list[Companion], list[str]]:
-    """Return the replaced files whose place still holds what the run wrote."""
+    """Return the replaced files whose place still holds what the run wrote, or may yet."""
     restored, warnings = [], []
     for entry in run.entries:
         if entry.field not in FILE_FIELDS or entry.old is None:
             continue
         old, new = from_cell(entry.old), from_cell(entry.new)
         data, present = load_blob(conn, old["sha256"]), present_bytes(old["path"], brief.roots, settings)
-        if data is not None and present == data:
+        holds = None if present is None else sha256_of(present)
+        if holds == old["sha256"] and not hashes_to_come(conn, old["path"]):
             continue
-        if data is None or present is None or sha256_of(present) != new["sha256"]:
+        if data is None or holds not in (old["sha256"], new["sha256"]):
             warnings.append(f"{json.dumps(old['path'])} was changed since and stays as it is")
             continue
         restored.append(

@@ -12,6 +12,7 @@ from typing import TypeVar
 import pytest
 from builders.epub import build_epub, nav_document
 from builders.images import jpeg, png
+from builders.pdf import build_pdf
 from library import BY, Library, epub
 
 from datasette_shisho_resync.hooks import default_extensions
@@ -161,6 +162,15 @@ def test_a_file_that_another_program_imported_meanwhile_is_not_imported_again(
     assert (report.imported, report.unchanged) == (2, 1)
     names = [Path(file["filepath"]).name for file in library.rows("files")]
     assert sorted(names) == ["a.epub", "b.epub", "c.epub"]
+
+
+def test_a_sidecar_says_what_a_file_that_the_same_scan_adds_to_its_book_says(book: Library) -> None:
+    book.rewrite(1, epub("Old"))
+    book.scan_all()
+    book.rewrite(1, epub("New"))
+    book.write(book.root / "Shelf" / "b.pdf", build_pdf(title="Old", author="Ann Author"))
+    book.scan_all()
+    assert (book.book()["title"], book.sidecar()["title"]) == ("Old", "Old")
 
 
 def test_covers_and_sidecars_are_written_also_when_no_process_can(library: Library) -> None:

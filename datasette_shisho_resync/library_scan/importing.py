@@ -41,7 +41,7 @@ from ..store.apply import Writing, apply_changes, insert_list, scalar_columns
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, add_header
 from ..store.library import LibraryRow, file_ids, paths_called
-from ..store.pending import PendingKey
+from ..store.pending import PendingKey, hashes_to_come
 from ..store.schema import LibrarySchema
 from ..store.snapshot import add_names, load_snapshot, series_of_book
 from ..store.times import now, to_stored
@@ -291,7 +291,8 @@ class Importer:
         if not self.settings.write_sidecars or not files:
             return covers
         drafts = drafts_of(book, made, files, self._first_main(made, files), self._identities)
-        written = sidecars_to_write(drafts)
+        # The sidecar of a known book may be of an update in the same batch, and is still to be written.
+        written = sidecars_to_write(drafts, lambda path: not made.is_new and hashes_to_come(self.conn, path))
         seen = [(d.path, d.found.sha256) for d in drafts if d.found and d.found.error is None]
         self._unfinished.seen.extend([*seen, *((c.path, c.sha256) for c in written)])
         return (*covers, *written)

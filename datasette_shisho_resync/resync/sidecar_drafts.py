@@ -148,7 +148,7 @@ def sidecars_to_write(
 ) -> list[Companion]:
     """Return the sidecars whose content would differ; of rows without changes only those not there.
 
-    `may_change` tells whether another program has yet to write there: such a one is written in any case.
+    `may_change` tells whether an earlier run has yet to write there: such a one is written in any case.
 
     Differs from Shisho: one with invalid JSON is never overwritten, and keys we do not know stay.
     """

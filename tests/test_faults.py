@@ -263,6 +263,24 @@ def test_what_finds_its_disk_away_comes_when_it_is_back(book: Library, has_mount
     assert book.rows("resync_pending") == []
 
 
+def test_no_sidecar_is_written_where_a_disk_is_not_mounted(book: Library) -> None:
+    book.add_file(book.add_book("Shelf/Two", filepath=os.fsencode(book.root / "Shelf/Two")), "b.epub", epub())
+    other = book.root / "Other"
+    other.mkdir()
+    book.write(other / "c.epub", epub("New"))
+    book.add_file(1, "../Other/c.epub")
+    book.edit("files", 3, filepath=str(other / "c.epub"))
+    shelf = book.root / "Shelf"
+    shutil.rmtree(shelf)
+    shelf.mkdir()
+    outcome = book.scan()
+    assert (book.book()["title"], [f.status.value for f in outcome.plan.files]) == (
+        "New",
+        ["unavailable", "ok"],
+    )
+    assert list(shelf.iterdir()) == []
+
+
 def test_what_was_to_be_written_where_the_book_is_no_more_is_given_up(book: Library) -> None:
     book.scan()
     book.rewrite(1, epub("New", cover=png(9, 9)))

@@ -24,6 +24,7 @@ from ..parsers.sidecar import (
 from ..settings import Settings
 from ..sidecar_content import sidecar_of_book, sidecar_of_file, values_of
 from ..store.history import Entry, keep_blob
+from ..store.library import holds
 from ..store.pending import SIDECAR
 from ..store.schema import LibrarySchema
 from ..store.sidecars import load_book_sidecar, load_file_sidecar
@@ -97,6 +98,8 @@ def draft_sidecars(
         before = cache(partial(_rendered_file, record, known))
         drafts.append(SidecarDraft(path, render, found.get(path), bool(names), values_of(record), before))
     path, record = sidecar_path_of_book(snapshot.brief, settings), snapshot.book
+    if path not in found and not any(holds(os.path.dirname(path), f.path) for f in mains):
+        return drafts  # the disk may be away on which it is
     names = {name for table, pk, name in changed if (table, pk) == ("books", book.id)}
     render = partial(_render_book, conn, schema, book.id, _lists(record, names), known)
     before = cache(partial(_rendered_book, record, known))

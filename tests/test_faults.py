@@ -140,40 +140,38 @@ def files_below(most_bytes: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, former)
 
 
-@pytest.mark.asyncio
-async def test_a_server_comes_back_to_a_cover_that_found_no_room(
-    book: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def large_cover(book: Library, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place of a cover that is new in book 1, and for which `files_below` leaves no room; a server
+    comes back to it at once."""
     monkeypatch.setattr(state, "_AGAIN_SECONDS", 0.0)
     book.rewrite(1, epub("New", cover=png(9, 9, "red") + bytes(5 * 1024**2)))
     book.add_witness()
-    cover = book.root / "Shelf" / "a.epub.cover.png"
+    return book.root / "Shelf" / "a.epub.cover.png"
+
+
+@pytest.mark.asyncio
+async def test_a_server_comes_back_to_a_cover_that_found_no_room(book: Library, large_cover: Path) -> None:
     client = Client(served(book))
     with files_below(4 * 1024**2):
         await client.resync()
-    assert not cover.exists()
+    assert not large_cover.exists()
     await client.resync(pk=2)
-    assert cover.exists()
+    assert large_cover.exists()
 
 
 @pytest.mark.asyncio
-async def test_a_server_comes_back_to_what_a_job_could_not_write(
-    book: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(state, "_AGAIN_SECONDS", 0.0)
-    book.rewrite(1, epub("New", cover=png(9, 9, "red") + bytes(5 * 1024**2)))
-    book.add_witness()
-    cover = book.root / "Shelf" / "a.epub.cover.png"
+async def test_a_server_comes_back_to_what_a_job_could_not_write(book: Library, large_cover: Path) -> None:
     client = Client(served(book))
     await client.resync(pk=2)
     with files_below(4 * 1024**2):
         job = (await client.ds.client.post("/library/books/-/resync?id=1", actor=ROOT, json={})).json()["job"]
         while not book.rows("resync_jobs", f"id = {job} and state = 'done'"):
             await asyncio.sleep(0.05)
-    assert not cover.exists()
+    assert not large_cover.exists()
     for _ in range(100):  # the server need not know yet that the job is over
         await client.resync(pk=2)
-        if cover.exists():
+        if large_cover.exists():
             return
         await asyncio.sleep(0.05)
     pytest.fail("the cover is not there")

@@ -41,7 +41,7 @@ from ..store.apply import Writing, apply_changes, insert_list, scalar_columns
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, add_header
 from ..store.library import LibraryRow, file_ids, paths_called
-from ..store.pending import PendingKey, hashes_to_come
+from ..store.pending import PendingKey, nothing_comes, what_is_to_come
 from ..store.schema import LibrarySchema
 from ..store.snapshot import add_names, load_snapshot, series_of_book
 from ..store.times import now, to_stored
@@ -292,7 +292,7 @@ class Importer:
             return covers
         drafts = drafts_of(book, made, files, self._first_main(made, files), self._identities)
         # The sidecar of a known book may be of an update in the same batch, and is still to be written.
-        written = sidecars_to_write(drafts, lambda path: not made.is_new and hashes_to_come(self.conn, path))
+        written = sidecars_to_write(drafts, what_is_to_come(self.conn) if not made.is_new else nothing_comes)
         seen = [(d.path, d.found.sha256) for d in drafts if d.found and d.found.error is None]
         self._unfinished.seen.extend([*seen, *((c.path, c.sha256) for c in written)])
         return (*covers, *written)

@@ -11,7 +11,7 @@ from ..store.history import Entry, record_entries
 from ..store.pending import add_seen
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema
-from ..store.search import index_book, index_series, insert_books
+from ..store.search import index_all_series, index_book, insert_books
 
 
 @dataclass(slots=True)
@@ -29,13 +29,12 @@ class Unfinished:
 
     def finish(self, conn: sqlite3.Connection, schema: LibrarySchema) -> None:
         """Write it, the last thing before a commit."""
-        made = frozenset(self.entities)
         index_created(conn, schema, self.entities)
         insert_books(conn, schema, [pk for pk, is_new in self.books.items() if is_new])
         for book_id in (pk for pk, is_new in self.books.items() if not is_new):
             index_book(conn, schema, book_id)
-        for series_id in sorted(self.series):
-            index_series(conn, schema, series_id, is_new=(SERIES.table, series_id) in made)
+        made = {pk for table, pk in self.entities if table == SERIES.table}
+        index_all_series(conn, schema, self.series, made)
         recompute_review(conn, schema, self.files)
         record_entries(conn, self.history)
         add_seen(conn, self.seen)

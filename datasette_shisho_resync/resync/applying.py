@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from ..errors import StalePlan
 from ..fields import SERIES
@@ -32,11 +31,11 @@ from ..sources import EXISTING_COVER, MANUAL
 from ..store.apply import Writing, apply_changes, apply_removals, keep_stat, row_images
 from ..store.entities import EntityRows
 from ..store.history import Entry, RunHeader, record_run
-from ..store.pending import PendingKey, hashes_to_come
+from ..store.pending import PendingKey, what_is_to_come
 from ..store.removal import gone_rows
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, create_history, exact_text, library_schema
-from ..store.search import index_book, index_series, unindex_book
+from ..store.search import index_all_series, index_book, unindex_book
 from ..store.snapshot import load_brief, series_of_book
 from ..store.times import now
 from ..store.waiting import WaitingRows
@@ -158,29 +157,29 @@ def _write(
     if ask.fields is not None:  # an edit of another field is still to be used
         drafts = [d for d in drafts if not d.is_news(planned.snapshot.seen_sidecars)]
     cover_names = _cover_names(plan, brief, gathered)
-    covers = covers_to_write(conn, plan.changes, brief, cover_names, settings)
+    coming = what_is_to_come(conn)
+    covers = covers_to_write(plan.changes, brief, cover_names, settings, coming)
     entries = _write_rows(conn, schema, gathered, planned, cover_names, started_at)
     if ask.fields is None:  # else the file's news in other fields would never be read again
         _keep_stats(conn, schema, gathered, remaining)
     if book is not None:
         is_news = index_book(conn, schema, book.id) or _is_title_by_hand(planned.snapshot)
         if is_news and not _touches_series(plan):
-            for series_id in sorted(series_ids(conn, schema, brief)):
-                index_series(conn, schema, series_id)
+            index_all_series(conn, schema, series_ids(conn, schema, brief))
         recompute_review(conn, schema, [f.id for f in brief.files if ("files", f.id) not in removed])
-    sidecars = sidecars_to_write(drafts, partial(hashes_to_come, conn))
+    sidecars = sidecars_to_write(drafts, coming)
     companions = (*covers, *sidecars)
     if schema.has_history:
         # Only a whole scan has used, or refused, what the sidecars say.
         is_used = ask.mode is Mode.SCAN and ask.fields is None
         found = gathered.sidecars.values() if is_used else ()
-        note_seen(conn, found, companions, planned.snapshot.seen_sidecars)
+        note_seen(conn, found, companions, planned.snapshot.seen_sidecars, coming)
         note_covers(conn, plan.changes, planned.snapshot, cover_names)
     run_id, pending = None, list[PendingKey]()
     if plan.changes:
         entries += replaced_entries(conn, companions, drafts, book, planned.snapshot.seen_sidecars)
         run_id = _record(conn, ask, plan, by, entries, started_at)
-        pending = record_companions(conn, run_id, companions)
+        pending = record_companions(conn, run_id, companions, coming)
     outcome = _outcome(conn, ask.target, brief, plan, run_id=run_id, dry_run=False)
     return Applied(outcome, companions, tuple(pending), brief.roots)
 
@@ -206,8 +205,7 @@ def _write_rows(
     entries += apply_removals(conn, planned.doomed)
     if _touches_series(planned.plan):
         made = {entry.pk for entry in entities.created if entry.table == SERIES.table}
-        for series_id in sorted(series_before | series_ids(conn, schema, brief)):
-            index_series(conn, schema, series_id, is_new=series_id in made)
+        index_all_series(conn, schema, series_before | series_ids(conn, schema, brief), made)
     return [*entities.created, *entities.improved, *entries]
 
 

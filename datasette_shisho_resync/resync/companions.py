@@ -26,7 +26,7 @@ from ..model import (
 from ..model.portable import portable
 from ..settings import Settings
 from ..sources import EXISTING_COVER
-from ..store.pending import COVER, SIDECAR, PendingKey, add_pending, add_seen, hashes_to_come, note_sidecars
+from ..store.pending import COVER, SIDECAR, Coming, PendingKey, add_pending, add_seen, note_sidecars
 from ..store.waiting import WaitingRows
 from ..writing import FolderWriting
 from .gathering import readable_roots
@@ -63,11 +63,11 @@ def sha256_of(data: bytes) -> str:
 
 
 def covers_to_write(
-    conn: sqlite3.Connection,
     changes: Sequence[Change],
     brief: Brief,
     cover_names: dict[int, str],
     settings: Settings,
+    coming: Coming,
 ) -> list[Companion]:
     """Return the images that cover changes bring from inside a media file, without those that are there
     and over which nobody has yet to write."""
@@ -77,7 +77,7 @@ def covers_to_write(
             continue
         path = os.path.join(os.path.dirname(brief.file(change.pk).path), cover_names[change.pk])
         old = present_bytes(path, brief.roots, settings)
-        if old != change.new.data or hashes_to_come(conn, path):
+        if old != change.new.data or coming(path):
             covers.append(Companion(path, COVER, change.new.data, old, change.new.sha256))
     return covers
 
@@ -92,12 +92,12 @@ def present_bytes(path: str, roots: Sequence[str], settings: Settings) -> bytes 
 
 
 def record_companions(
-    conn: sqlite3.Connection, run_id: int, companions: Sequence[Companion]
+    conn: sqlite3.Connection, run_id: int, companions: Sequence[Companion], coming: Coming
 ) -> list[PendingKey]:
     """Note files as pending for a run; returns the rows' keys, first one for each file in the order given."""
     rows = WaitingRows(conn)
     # What another program has yet to write may come after this, and is then to be replaced by it.
-    late = [(c, sha256) for c in companions for sha256 in sorted(hashes_to_come(conn, c.path) - {c.sha256})]
+    late = [(c, sha256) for c in companions for sha256 in sorted(coming(c.path) - {c.sha256})]
     pending = note_companions(rows, run_id, companions)
     pending += add_pending(rows, run_id, [(c.path, c.kind, c.sha256, sha256) for c, sha256 in late])
     rows.flush()
@@ -114,6 +114,7 @@ def note_seen(
     found: Iterable[SidecarReading],
     written: Iterable[Companion],
     seen: frozenset[tuple[str, str]],
+    coming: Coming,
 ) -> None:
     """Remember the sidecars as read and as they will be, so that neither counts as news again. What is
     replaced stays `seen`: it is still there when its folder can't be written. What another program has yet
@@ -127,7 +128,7 @@ def note_seen(
     for path, companion in sidecars.items():
         contents = hashes.setdefault(path, set())
         contents.add(companion.sha256)
-        contents |= hashes_to_come(conn, path)
+        contents |= coming(path)
         replaced = companion.old_sha256
         if replaced is not None and (path, replaced) in seen:
             contents.add(replaced)

@@ -19,12 +19,13 @@ from ..store.history import load_blob
 from ..store.jobs import runs_of_job
 from ..store.pending import PendingKey, remove_pending
 from ..store.schema import KnownSchema, LibrarySchema, translate
+from ..store.search import index_all_series
 from .applying import TRIES, Applied, By, GroundMoved, apply_run, kept_moving, preview
 from .companions import Companion, settled, write_companions
 from .gathering import Ask, Gathered, Gathering, Reader, find_brief
 from .planning import Planned, plan_run
 from .recovery import recover
-from .undoing import Undone, index_all_series, undo_run
+from .undoing import Undone, undo_run
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ from ..settings import Settings
 from ..sidecar_content import sidecar_of_book, sidecar_of_file, values_of
 from ..store.history import Entry, keep_blob
 from ..store.library import holds
-from ..store.pending import SIDECAR
+from ..store.pending import SIDECAR, Coming, nothing_comes
 from ..store.schema import LibrarySchema
 from ..store.sidecars import load_book_sidecar, load_file_sidecar
 from ..values import is_empty
@@ -146,12 +146,10 @@ def sidecars_on_disk(
             yield path, parse_sidecar(data, path, settings.limits)
 
 
-def sidecars_to_write(
-    drafts: Iterable[SidecarDraft], may_change: Callable[[str], object] = lambda path: False
-) -> list[Companion]:
+def sidecars_to_write(drafts: Iterable[SidecarDraft], coming: Coming = nothing_comes) -> list[Companion]:
     """Return the sidecars whose content would differ; of rows without changes only those not there.
 
-    `may_change` tells whether an earlier run has yet to write there: such a one is written in any case.
+    One to which an earlier run has yet to write, as `coming` tells, is written in any case.
 
     Differs from Shisho: one with invalid JSON is never overwritten, and keys we do not know stay.
     """
@@ -163,7 +161,7 @@ def sidecars_to_write(
         data = draft.render()
         if old is not None and not draft.is_as_rendered():
             data = in_place_of(old, data)
-        if data != old or may_change(draft.path):
+        if data != old or coming(draft.path):
             written.append(Companion(draft.path, SIDECAR, data, old, sha256_of(data)))
     return written
 

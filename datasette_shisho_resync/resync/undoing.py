@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from ..errors import UnknownRow
 from ..files import shown
@@ -15,10 +14,10 @@ from ..model import ROW, TABLES, Brief, Mode, Target
 from ..parsers.sidecar import file_sidecar_path
 from ..settings import Settings
 from ..store.history import Entry, Run, RunHeader, from_cell, load_blob, load_run, mark_undone, record_run
-from ..store.pending import SIDECAR, PendingKey, hashes_to_come, note_sidecars
+from ..store.pending import SIDECAR, Coming, PendingKey, note_sidecars, what_is_to_come
 from ..store.review import recompute_review
 from ..store.schema import LibrarySchema, exact_text
-from ..store.search import index_book, index_series, unindex_book
+from ..store.search import index_all_series, index_book, unindex_book
 from ..store.snapshot import load_brief, load_snapshot
 from ..store.times import now
 from ..store.undo import FILE_FIELDS, PATH, Undo
@@ -89,13 +88,14 @@ def undo_run(
         else:
             series_left |= series
         changed = set(_changed_fields(undo.entries, brief))
-        companions, replaced, warnings = _companions(conn, schema, run, brief, changed, settings)
+        coming = what_is_to_come(conn)
+        companions, replaced, warnings = _companions(conn, schema, run, brief, changed, settings, coming)
         undo.entries.extend(replaced)
         header = RunHeader(run.target, run.mode, "", by.via, by.actor, by.job_id, started_at, undo_of=run.id)
         removed = sum(e.field == ROW and e.new is None and e.table in TABLES for e in undo.entries)
         new_id = record_run(conn, header, undo.entries, changed=len(undo.entries) - removed, removed=removed)
         mark_undone(conn, run.id, new_id)
-        pending = record_companions(conn, new_id, companions)
+        pending = record_companions(conn, new_id, companions, coming)
         roots = (brief or before).roots if brief or before else ()  # type: ignore[union-attr]
         return Undone(
             new_id,
@@ -145,11 +145,6 @@ def _index(conn: sqlite3.Connection, schema: LibrarySchema, after: Brief | None)
         recompute_review(conn, schema, [f.id for f in after.files])
 
 
-def index_all_series(conn: sqlite3.Connection, schema: LibrarySchema, series: Collection[int]) -> None:
-    for series_id in sorted(series):
-        index_series(conn, schema, series_id)
-
-
 def _companions(
     conn: sqlite3.Connection,
     schema: LibrarySchema,
@@ -157,12 +152,13 @@ def _companions(
     brief: Brief | None,
     changed: Collection[tuple[str, int, str]],
     settings: Settings,
+    coming: Coming,
 ) -> tuple[list[Companion], list[Entry], list[str]]:
     """Return the covers and sidecars to put back and the sidecars to write anew, history entries of what
     they replace, and warnings."""
     if brief is None or brief.book is None:
         return [], [], []
-    restored, warnings = _restored_files(conn, run, brief, settings)
+    restored, warnings = _restored_files(conn, run, brief, settings, coming)
     taken = {c.path for c in restored}
     mains = [f for f in brief.files if f.is_main]
     paths = [file_sidecar_path(f.path) for f in mains]
@@ -174,8 +170,8 @@ def _companions(
     drafts = [d for d in drafts if d.path not in taken and d.found is not None]
     edited = [d for d in drafts if d.is_changed and d.is_news(state.seen_sidecars)]
     warnings += [f"{shown(d.path)} was edited since and stays as it is" for d in edited]
-    written = sidecars_to_write((d for d in drafts if d not in edited), partial(hashes_to_come, conn))
-    note_seen(conn, (), written, state.seen_sidecars)
+    written = sidecars_to_write((d for d in drafts if d not in edited), coming)
+    note_seen(conn, (), written, state.seen_sidecars, coming)
     if run.mode != Mode.SCAN.value:  # these ignored the edits that come back, so they are still news
         ours = {from_cell(e.old)["path"] for e in run.entries if e.field in FILE_FIELDS and _was_seen(e)}
         for c in (c for c in restored if c.kind == SIDECAR):
@@ -190,7 +186,7 @@ def _was_seen(entry: Entry) -> bool:
 
 
 def _restored_files(
-    conn: sqlite3.Connection, run: Run, brief: Brief, settings: Settings
+    conn: sqlite3.Connection, run: Run, brief: Brief, settings: Settings, coming: Coming
 ) -> tuple[list[Companion], list[str]]:
     """Return the replaced files whose place still holds what the run wrote, or may yet."""
     restored, warnings = [], []
@@ -200,7 +196,7 @@ def _restored_files(
         old, new = from_cell(entry.old), from_cell(entry.new)
         data, present = load_blob(conn, old["sha256"]), present_bytes(old["path"], brief.roots, settings)
         holds = None if present is None else sha256_of(present)
-        if holds == old["sha256"] and not hashes_to_come(conn, old["path"]):
+        if holds == old["sha256"] and not coming(old["path"]):
             continue
         if data is None or holds not in (old["sha256"], new["sha256"]):
             warnings.append(f"{json.dumps(old['path'])} was changed since and stays as it is")

@@ -4,8 +4,9 @@ cover that was written."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from .lookup import below
 from .schema import insert_rows, many_rows, sql_text, stored_text
@@ -13,6 +14,7 @@ from .times import from_stored, now, to_stored
 from .waiting import WaitingRows
 
 COVER, SIDECAR = "cover", "sidecar"
+Coming = Callable[[str], frozenset[str]]
 PendingKey = tuple[int, int]  # (id, run id): SQLite gives the id of a row that is gone again
 UNREAD = ""  # in the place of a hash: what is beside the file is known when its book was read again
 
@@ -45,10 +47,20 @@ def add_pending(
     return [(rows.insert("resync_pending", columns), run_id) for columns in told]
 
 
-def hashes_to_come(conn: sqlite3.Connection, path: str) -> set[str]:
-    """Return what runs that are recorded may yet write to the place of a cover or sidecar."""
-    rows = conn.execute("select sha256 from resync_pending where path = cast(? as text)", (sql_text(path),))
-    return {row[0] for row in rows} - {UNREAD}
+def what_is_to_come(conn: sqlite3.Connection) -> Coming:
+    """Return what tells which contents runs that are recorded may yet write to the place of a cover or
+    sidecar. It looks once for each: good for one run, until that is recorded."""
+
+    def hashes_to_come(path: str) -> frozenset[str]:
+        found = "select sha256 from resync_pending where path = cast(? as text)"
+        return frozenset(row[0] for row in conn.execute(found, (sql_text(path),))) - {UNREAD}
+
+    return cache(hashes_to_come)
+
+
+def nothing_comes(path: str) -> frozenset[str]:
+    """Tell that nobody is known to write there."""
+    return frozenset()
 
 
 def load_pending(conn: sqlite3.Connection) -> tuple[Pending, ...]:

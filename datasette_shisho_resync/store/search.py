@@ -69,6 +69,14 @@ def index_series(
     return index_row(conn, schema, BY_ENTITY[SERIES], series_id, Place() if is_new else None)
 
 
+def index_all_series(
+    conn: sqlite3.Connection, schema: LibrarySchema, series: Iterable[int], made: Collection[int] = ()
+) -> None:
+    """Do so for several series, of which some were just `made`."""
+    for series_id in sorted(series):
+        index_series(conn, schema, series_id, is_new=series_id in made)
+
+
 def index_entity(conn: sqlite3.Connection, schema: LibrarySchema, entity: Entity, entity_id: int) -> bool:
     """Make a named row's search row right; it goes when that row is gone. Returns as `index_book`."""
     return index_row(conn, schema, BY_ENTITY[entity], entity_id)
